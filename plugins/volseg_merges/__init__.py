@@ -1,0 +1,1 @@
+"""Merges: how the predictions of many views become one label per voxel."""

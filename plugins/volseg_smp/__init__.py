@@ -1,0 +1,1 @@
+"""Architectures and encoders of segmentation-models-pytorch."""

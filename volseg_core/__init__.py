@@ -1,0 +1,19 @@
+"""volseg: segmentation of volumetric images, assembled from plugins by a registry file."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from volseg_core.operations import evaluate, generate, predict, train
+
+__all__ = ["evaluate", "generate", "predict", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the operations only when they are used: ``volseg --help`` must stay light."""
+    if name in __all__:
+        return getattr(import_module("volseg_core.operations"), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,0 +1,383 @@
+"""What a plugin imports: the hook marker, component descriptors, ``Param``, errors and the runtime contracts.
+
+Standard library and pluggy only, so that describing a component costs nothing. The descriptors say what a
+component is; its ``target`` (an import string ``module:attribute``) is resolved only when something is built
+and is called with keyword arguments: the component's parameters plus the context values that it ``wants``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import pluggy
+
+from volseg_core.errors import DataError, DivergedError, PluginError, ResourceError, UsageError, VolsegError
+from volseg_core.params import REQUIRED, Param
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import numpy as np
+
+__all__ = [
+    "KINDS",
+    "REQUIRED",
+    "Architecture",
+    "ArraySpec",
+    "Augmentation",
+    "Component",
+    "DataError",
+    "DivergedError",
+    "Encoder",
+    "EncoderChoice",
+    "Generator",
+    "Loss",
+    "Merge",
+    "MergeResult",
+    "Metric",
+    "Param",
+    "PluginError",
+    "Postprocess",
+    "Reader",
+    "ResourceError",
+    "RunInfo",
+    "Runtime",
+    "Sample",
+    "Sink",
+    "Source",
+    "UsageError",
+    "VolsegError",
+    "Weights",
+    "Writer",
+    "hookimpl",
+]
+
+hookimpl = pluggy.HookimplMarker("volseg")
+
+Slices = tuple[slice, ...]
+Spacing = tuple[float, float, float]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """Describe something that a plugin provides. Use the subclass of the kind.
+
+    Attributes:
+        name: lower-case with hyphens, written out (``cross-entropy``); encoders keep their upstream spelling.
+        target: import string, called with keyword arguments only.
+        summary: one line for tables.
+        params: the target's parameters.
+        aliases: common short forms of the name (``ce``); they resolve only when no component has that name.
+        wants: context values that the core passes in (``num_classes``, ``spacing``, ...).
+        dims: spatial dimensions that the component works in.
+        tasks: tasks of a recipe that it serves; empty means any.
+        needs: requirements (PEP 508) checked before the target is imported; ``extra`` is the extra of the
+            plugin's distribution that installs them.
+        licence: SPDX identifier of the code behind the target. citation: a DOI or reference.
+        deprecated: None, or what to use instead and when it goes.
+    """
+
+    kind: ClassVar[str] = "component"
+
+    name: str
+    target: str
+    summary: str
+    params: Mapping[str, Param] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
+    dims: tuple[int, ...] = (2, 3)
+    tasks: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+    licence: str = ""
+    citation: str = ""
+    deprecated: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            message = f"component name {self.name!r} must match {_NAME.pattern}"
+            raise ValueError(message)
+        if not _TARGET.fullmatch(self.target):
+            message = f"target {self.target!r} of {self.name!r} is not an import string 'module:attribute'"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Component):
+    """A network ``(N, C, *S) -> (N, num_classes, *S)`` logits.
+
+    Context: ``in_channels, num_classes, dims, encoder`` (an `EncoderChoice`). Input sizes must be multiples
+    of ``divisor`` and at least ``min_size``.
+    """
+
+    kind = "architecture"
+
+    encoder: str = "none"
+    divisor: int = 16
+    min_size: int = 32
+    exports_onnx: bool = True
+    export_rewrites: str | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Pretrained weights of an encoder: where they come from and under which licence."""
+
+    source: str
+    sha256: str = ""
+    licence: str = ""
+    in_channels: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder(Component):
+    """A network that returns features, finest first, with ``out_channels`` and ``strides``.
+
+    Context: ``name, in_channels, depth, output_stride``.
+    """
+
+    kind = "encoder"
+
+    strides: tuple[int, ...] = ()
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Component):
+    """A callable ``(output, target, valid=None) -> scalar``.
+
+    ``inputs`` is ``logits`` or ``probabilities``. ``ignore`` says how voxels without a label reach it:
+    ``mask`` (a bool tensor ``valid`` of shape ``(N, *S)``), ``index`` (-1 in the target) or ``none``.
+    """
+
+    kind = "loss"
+
+    inputs: str = "logits"
+    ignore: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Component):
+    """``update(prediction, target, valid) / compute() -> dict[str, float] / reset()``, numpy only.
+
+    Context: ``classes`` (names, in class order).
+    """
+
+    kind = "metric"
+
+    better: str = "higher"
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader(Component):
+    """Opens files: ``target(**params).open(path, dataset, role) -> Source``, numpy only."""
+
+    kind = "reader"
+
+    suffixes: tuple[str, ...] = ()
+    directories: bool = False
+    lazy: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer(Component):
+    """Creates files: ``target(**params).create(path, arrays, attributes) -> Sink``."""
+
+    kind = "writer"
+
+    suffixes: tuple[str, ...] = ()
+    directories: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge(Component):
+    """Combines the predictions of many views: ``start / add / result`` (see `MergeState`).
+
+    ``state_bytes`` states the memory per voxel as an expression of ``classes``, for tables and the planner.
+    ``any_order``: the result does not depend on the order of ``add``. ``gives``: what ``result`` can return.
+    """
+
+    kind = "merge"
+
+    streaming: bool = True
+    any_order: bool = True
+    state_bytes: str = ""
+    gives: tuple[str, ...] = ("labels", "confidence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation(Component):
+    """``augment(image (H, W, C) float32 in [0, 1], labels (H, W) int32, seed) -> (image, labels)``.
+
+    Labels are class indices, -1 where there is none. The same seed gives the same draw.
+    """
+
+    kind = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator(Component):
+    """Makes synthetic volumes: ``target(**params).generate() -> Sample``."""
+
+    kind = "generator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postprocess(Component):
+    """Works on the merged result of a block: labels in, labels or instances out."""
+
+    kind = "postprocess"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime(Component):
+    """Executes the network: ``target(**params, **wanted)`` gives a callable ``(N, C, *S) -> logits``.
+
+    Context: ``network`` (a function that builds the torch module with its weights loaded) and ``device``
+    (``auto``, ``cpu``, ``cuda``). The object has ``device`` (a string), ``run(batch: numpy float32) -> logits``
+    in an array namespace of its own (numpy, torch), and ``free_bytes()``: memory left on the device or None.
+    Memory exhausted on the device is raised as MemoryError.
+    """
+
+    kind = "runtime"
+
+
+KINDS: dict[str, type[Component]] = {
+    cls.kind: cls
+    for cls in (
+        Architecture,
+        Encoder,
+        Loss,
+        Metric,
+        Reader,
+        Writer,
+        Merge,
+        Augmentation,
+        Generator,
+        Postprocess,
+        Runtime,
+    )
+}
+"""Descriptor class of each kind."""
+
+
+# --- runtime contracts ------------------------------------------------------------------------------------------
+
+
+class EncoderChoice(Protocol):
+    """The recipe's encoder as an architecture receives it."""
+
+    name: str
+    """Name of the component."""
+    target: str
+    """Its import string: an architecture of the same plugin may build such an encoder its own way."""
+    params: Mapping[str, Any]
+    """Its parameters, complete."""
+
+    def build(self, *, in_channels: int, depth: int, output_stride: int = 32) -> Any:
+        """Return the encoder as a torch module."""
+
+
+class Source(Protocol):
+    """An opened array on disk, read piece by piece.
+
+    ``shape`` and ``dtype`` as stored; ``axes`` names each dimension with one of ``c z y x n`` (n: independent
+    images); ``spacing`` is ``(z, y, x)`` in ``unit`` or None; ``dataset`` is the internal path or an empty string.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    axes: str
+    spacing: Spacing | None
+    unit: str
+    dataset: str
+    attributes: Mapping[str, Any]
+
+    def read(self, slices: Slices) -> np.ndarray[Any, Any]:
+        """Return the box ``slices`` (one slice per dimension, step 1)."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of an output file: ``axes`` is ``zyx`` or ``czyx``."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    axes: str = "zyx"
+
+
+class Sink(Protocol):
+    """An output that becomes visible only when it is complete."""
+
+    paths: Sequence[Path]
+    """Files that `commit` puts in place."""
+
+    def write(self, name: str, slices: Slices, values: np.ndarray[Any, Any]) -> None:
+        """Write a box of the array ``name``."""
+
+    def commit(self) -> None:
+        """Finish and rename to the final names."""
+
+    def abort(self) -> None:
+        """Remove what was written; safe to call after `commit` (does nothing)."""
+
+    def __enter__(self) -> Sink: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Abort unless committed."""
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """Arrays of one box: labels (class index, integer), confidence in [0, 1] float32, probabilities (C, *box)."""
+
+    labels: Any
+    confidence: Any = None
+    probabilities: Any = None
+
+
+class MergeState(Protocol):
+    """A merge at work on one volume or block. Arrays follow the array API standard (numpy, torch, ...)."""
+
+    def start(self, shape: tuple[int, int, int], classes: int, views: int) -> None:
+        """Begin a block of ``(Z, Y, X)`` voxels; ``views`` is the total weight that every voxel will receive."""
+
+    def add(self, probabilities: Any, where: Slices, view: int, weight: int = 1) -> None:
+        """Add the probabilities ``(C, *box)`` of one view, given in the orientation of the block."""
+
+    def result(self, where: Slices, wanted: Sequence[str] = ("labels",)) -> MergeResult:
+        """Return the wanted arrays of a box once every view was added."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a generator returns: ``data`` (Z, Y, X) or (C, Z, Y, X), ``labels`` (Z, Y, X) and more by name."""
+
+    data: Any
+    labels: Any
+    classes: Sequence[str] = ()
+    spacing: Spacing | None = None
+    unit: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What hooks of a run receive: its folder, its recipe's name and the resolved recipe as plain data."""
+
+    folder: Path
+    recipe: str
+    resolved: Mapping[str, Any]
