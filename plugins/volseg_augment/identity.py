@@ -1,0 +1,22 @@
+"""No augmentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Identity:
+    """Return windows as they are."""
+
+    def __call__(
+        self,
+        image: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        seed: int,  # noqa: ARG002 - part of the contract
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Return ``image`` (H, W, C) and ``labels`` (H, W) themselves, not copies."""
+        return image, labels

@@ -1,0 +1,51 @@
+"""What a loss computes on: logits in a safe precision, a target and the mask of labelled voxels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from volseg_core.api import PluginError
+
+
+class LossInputs(NamedTuple):
+    """Tensors of one call, in which ignored voxels hold harmless values.
+
+    ``logits`` (N, C, *S) float32 or float64, 0 where ignored; ``target`` and ``valid`` (N, *S) for multiclass
+    and (N, 1, *S) for binary, the target 0 where ignored.
+    """
+
+    logits: Tensor
+    target: Tensor
+    valid: Tensor
+
+
+def prepare(output: Tensor, target: Tensor, valid: Tensor | None, *, task: str) -> LossInputs:
+    """Return the tensors that a loss works on, cut off from ignored voxels.
+
+    Logits (N, C, *S) of lower precision become float32. An ignored voxel (``valid`` False, or a negative class
+    index) gets constant values, so that its gradient is exactly 0 even if its logits are not finite.
+
+    Raises:
+        PluginError: the shapes do not belong together.
+    """
+    logits = output if output.dtype == torch.float64 else output.float()
+    binary = task == "binary"
+    expected = (len(output), *((1,) if binary else ()), *output.shape[2:])
+    if target.shape != expected or (binary and output.shape[1] != 1):
+        _refuse("target", target, output, task)
+    known = torch.ones_like(target, dtype=torch.bool) if binary else target >= 0
+    if valid is not None:
+        if valid.numel() != target.numel():
+            _refuse("valid", valid, output, task)
+        known = known & valid.reshape(expected)
+    over_channels = known if binary else known.unsqueeze(1)
+    return LossInputs(logits.masked_fill(~over_channels, 0), target.masked_fill(~known, 0), known)
+
+
+def _refuse(name: str, tensor: Tensor, output: Tensor, task: str) -> None:
+    what = f"{name} of shape {tuple(tensor.shape)} does not fit a {task} output of shape {tuple(output.shape)}"
+    where, hint = "loss", "The network must return its logits at the size of the window"
+    raise PluginError(where, what, hint)

@@ -1,0 +1,68 @@
+"""The torch runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from volseg_core.api import ResourceError
+
+
+class TorchRuntime:
+    """Execute a network with torch: batches (N, C, *S) float32 in, logits (N, C, *S) as a tensor on the device out.
+
+    On a GPU the network runs in channels-last layout and in half precision where ``precision`` says so.
+
+    Raises:
+        ResourceError: ``device`` is ``cuda`` and torch sees no GPU.
+    """
+
+    def __init__(
+        self, *, precision: str = "auto", network: Callable[[], torch.nn.Module], device: str, threads: int
+    ) -> None:
+        self.device = _choose(device)
+        self._type = _half(precision) if self.device == "cuda" else None
+        torch.set_num_threads(threads)
+        self._network = network().eval().to(self.device)
+        if self.device == "cuda":
+            self._network = self._network.to(memory_format=torch.channels_last)
+
+    def run(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Return the logits of a batch.
+
+        Raises:
+            MemoryError: the device has too little memory for it.
+        """
+        try:
+            with torch.inference_mode(), torch.autocast(self.device, self._type, enabled=self._type is not None):
+                tensor = torch.from_numpy(batch).to(self.device, non_blocking=True)
+                if self.device == "cuda" and tensor.ndim == 4:  # noqa: PLR2004  (layout of 2D networks)
+                    tensor = tensor.contiguous(memory_format=torch.channels_last)
+                return self._network(tensor)  # type: ignore[no-any-return]
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise MemoryError(str(error)) from None
+
+    def free_bytes(self) -> int | None:
+        """Return the free memory of the GPU, or None on a CPU."""
+        return torch.cuda.mem_get_info()[0] if self.device == "cuda" else None
+
+
+def _choose(device: str) -> str:
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ResourceError(
+            "device", f"cuda was asked for, but torch {torch.__version__} sees no GPU",
+            "Run volseg doctor; in a container give --gpus all; or use --device cpu.",
+        )
+    return "cuda"
+
+
+def _half(precision: str) -> torch.dtype | None:
+    if precision == "auto":
+        precision = "bf16" if torch.cuda.is_bf16_supported() else "16"
+    return {"32": None, "bf16": torch.bfloat16, "16": torch.float16}[precision]

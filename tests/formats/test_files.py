@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import errno
+import zipfile
+
+import pytest
+
+from volseg_core.api import DataError, ResourceError
+from volseg_formats.files import check_file, check_folder, error_number, reading, refuse_dataset, writing
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), ResourceError, "the disk is full. Free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), ResourceError, "the disk is full. Free some space"),
+        (OSError("write failed: errno = 28, error message = 'No space'"), ResourceError, "the disk is full. Free"),
+        (OSError(errno.EFBIG, "File too large"), ResourceError, "too large for this file system"),
+        (PermissionError(errno.EACCES, "Permission denied"), DataError, "permission denied. Choose a folder"),
+        (OSError(errno.EROFS, "Read-only file system"), DataError, "Read-only file system"),
+    ],
+)
+def test_errors_of_writing_are_sentences(tmp_path, error, kind, text):
+    with pytest.raises(kind) as caught, writing(tmp_path / "out.h5"):
+        raise error
+    assert str(caught.value).startswith(f"{tmp_path / 'out.h5'}: cannot be written: {text}")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "a.h5: cannot be read: permission denied"),
+        (OSError("Unable to open file (truncated file: eof = 9)"), "a.h5: is truncated. Copy or download"),
+        (zipfile.BadZipFile("no zip"), "a.h5: is not a readable HDF5 file\n  no zip"),
+        (DataError("b", "is odd"), "b: is odd"),
+    ],
+)
+def test_errors_of_reading_are_sentences(tmp_path, error, text):
+    with pytest.raises(DataError) as caught, reading(tmp_path / "a.h5", "HDF5 file"):
+        raise error
+    assert text in str(caught.value)
+
+
+def test_memory_and_interrupts_pass(tmp_path):
+    for error in (MemoryError(), KeyboardInterrupt()):
+        with pytest.raises(type(error)), reading(tmp_path, "file"):
+            raise error
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"no such file\. The folder '.*/nowhere' does not exist"):
+        check_file(tmp_path / "nowhere" / "a.h5")
+    with pytest.raises(DataError, match="no such folder"):
+        check_folder(tmp_path / "nowhere")
+
+
+def test_a_root_path_is_no_dataset(tmp_path):
+    refuse_dataset(tmp_path, "/", "a TIFF file")
+    with pytest.raises(DataError, match=r"a TIFF file has no datasets inside; '/data' cannot be opened\. Give '.*' al"):
+        refuse_dataset(tmp_path, "/data", "a TIFF file")
+
+
+def test_an_error_without_number_has_none():
+    assert error_number(OSError("odd")) is None

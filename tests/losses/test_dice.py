@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+
+from volseg_losses.dice import DiceLoss
+
+# four voxels whose foreground probabilities are 3/4, 3/4, 1/4, 1/4
+LOGIT = (math.log(3) * torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)).reshape(1, 1, 2, 2)
+TWO_CLASSES = torch.cat([torch.zeros_like(LOGIT), LOGIT], dim=1)
+TRUTH = torch.tensor([[[1, 1], [1, 0]]])
+BINARY_TRUTH = TRUTH.unsqueeze(1).float()
+
+
+def test_binary_by_hand() -> None:
+    value = DiceLoss(task="binary", smooth=0.0)(LOGIT, BINARY_TRUTH)
+    assert value.item() == pytest.approx(1 - 2 * 1.75 / (2 + 3))
+
+
+def test_smooth_is_added_above_and_below() -> None:
+    value = DiceLoss(task="binary", smooth=1.0)(LOGIT, BINARY_TRUTH)
+    assert value.item() == pytest.approx(1 - (2 * 1.75 + 1) / (2 + 3 + 1))
+
+
+def test_squared_squares_the_denominator() -> None:
+    value = DiceLoss(task="binary", smooth=0.0, squared=True)(LOGIT, BINARY_TRUTH)
+    assert value.item() == pytest.approx(1 - 2 * 1.75 / (4 * 0.3125 + 3))
+
+
+def test_multiclass_is_the_mean_over_classes() -> None:
+    value = DiceLoss(task="multiclass", smooth=0.0)(TWO_CLASSES, TRUTH)
+    assert value.item() == pytest.approx(((1 - 3.5 / 5) + (1 - 2 * 0.75 / (2 + 1))) / 2)
+
+
+def test_foreground_leaves_the_first_class_out() -> None:
+    value = DiceLoss(task="multiclass", smooth=0.0, classes="foreground")(TWO_CLASSES, TRUTH)
+    binary = DiceLoss(task="binary", smooth=0.0)(LOGIT, BINARY_TRUTH)
+    torch.testing.assert_close(value, binary)
+
+
+def test_batch_sums_before_the_ratio_and_sample_after_it() -> None:
+    logits = torch.cat([LOGIT, -LOGIT])
+    target = torch.cat([BINARY_TRUTH, BINARY_TRUTH])
+    first, second = 1 - 3.5 / 5, 1 - 2 * 1.25 / 5
+    whole = 1 - 2 * (1.75 + 1.25) / 10
+    assert DiceLoss(task="binary", smooth=0.0)(logits, target).item() == pytest.approx(whole)
+    by_sample = DiceLoss(task="binary", smooth=0.0, average="sample")
+    assert by_sample(logits, target).item() == pytest.approx((first + second) / 2)
+
+
+def test_batch_is_that_volume_stacked() -> None:
+    logits, target = torch.cat([LOGIT, -LOGIT]), torch.cat([BINARY_TRUTH, 1 - BINARY_TRUTH])
+    stacked = DiceLoss(task="binary")(torch.cat([LOGIT, -LOGIT], dim=2), torch.cat([*target.split(1)], dim=2))
+    torch.testing.assert_close(DiceLoss(task="binary")(logits, target), stacked)
+
+
+def test_a_sample_without_labels_leaves_the_mean_of_samples() -> None:
+    by_sample = DiceLoss(task="binary", average="sample")
+    logits, target = torch.cat([LOGIT, -LOGIT]), torch.cat([BINARY_TRUTH, BINARY_TRUTH])
+    valid = torch.tensor([True, False]).reshape(2, 1, 1, 1).expand_as(target)
+    torch.testing.assert_close(by_sample(logits, target, valid), by_sample(LOGIT, BINARY_TRUTH))
+
+
+def test_a_class_that_is_not_there_is_left_out_of_the_mean() -> None:
+    absent = torch.full_like(LOGIT, -20.0)
+    three = DiceLoss(task="multiclass")(torch.cat([TWO_CLASSES, absent], dim=1), TRUTH)
+    torch.testing.assert_close(three, DiceLoss(task="multiclass")(TWO_CLASSES, TRUTH), rtol=0, atol=1e-6)
+
+
+def test_predicting_a_class_that_is_not_there_still_costs() -> None:
+    loss = DiceLoss(task="multiclass")
+    quiet, loud = (torch.cat([TWO_CLASSES, torch.full_like(LOGIT, height)], dim=1) for height in (-20.0, 2.0))
+    assert loss(loud, TRUTH) > loss(quiet, TRUTH) + 0.1
+
+
+def test_without_foreground_the_loss_is_its_mean_probability() -> None:
+    empty = torch.zeros_like(BINARY_TRUTH)
+    assert DiceLoss(task="binary")(LOGIT, empty).item() == pytest.approx(0.5)
+    assert DiceLoss(task="binary", squared=True)(LOGIT, empty).item() == pytest.approx(0.3125)
+    masked = torch.tensor([True, True, True, False]).reshape(1, 1, 2, 2)
+    assert DiceLoss(task="binary")(LOGIT, empty, masked).item() == pytest.approx(1.75 / 3)
+
+
+def test_sums_beyond_half_precision_keep_their_ratio() -> None:
+    logits = torch.full((1, 1, 64, 64, 64), 8.0, dtype=torch.bfloat16)
+    value = DiceLoss(task="binary")(logits, torch.ones(1, 1, 64, 64, 64))
+    probability = 1 / (1 + math.exp(-8))
+    assert value.item() == pytest.approx(1 - 2 * probability / (1 + probability), abs=1e-5)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Slices = tuple[slice, slice, slice]
+
+
+def _softmax_views(seed: int, views: int, classes: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Views (V, C, *shape) that agree with each other as those of one network do."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(0, 2, (1, classes, *shape))
+    logits = common + rng.normal(0, 1, (views, classes, *shape))
+    exponential = np.exp(logits - logits.max(1, keepdims=True))
+    return (exponential / exponential.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _boxes(seed: int, shape: tuple[int, int, int]) -> Iterator[Slices]:
+    """Boxes that partition the shape, cut at random planes, in random order."""
+    rng = np.random.default_rng(seed)
+    axes = []
+    for size in shape:
+        cuts = [0, *sorted(rng.choice(np.arange(1, size), rng.integers(0, min(3, size)), replace=False)), size]
+        axes.append([slice(int(a), int(b)) for a, b in itertools.pairwise(cuts)])
+    boxes = list(itertools.product(*axes))
+    yield from (boxes[i] for i in rng.permutation(len(boxes)))
+
+
+@pytest.fixture(scope="session")
+def softmax_views() -> Callable[..., np.ndarray]:
+    return _softmax_views
+
+
+@pytest.fixture(scope="session")
+def boxes() -> Callable[..., Iterator[Slices]]:
+    return _boxes

@@ -1,0 +1,136 @@
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from volseg_metrics.overlap import Dice, Iou, Overlap
+
+NAMES = ("background", "cell", "vessel", "wall")
+each_metric = pytest.mark.parametrize("kind", [Dice, Iou])
+
+
+class Case(NamedTuple):
+    prediction: np.ndarray
+    target: np.ndarray
+    valid: np.ndarray
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    highest = draw(st.integers(1, 4))
+    prediction, target = random.integers(0, highest, (2, *shape))
+    target[random.random(shape) < 0.1] = -1
+    return Case(prediction, target, random.random(shape) < draw(st.sampled_from([0.3, 0.9, 1.0])))
+
+
+def score(metric: Overlap, *arrays: np.ndarray) -> dict[str, float]:
+    metric.reset()
+    metric.update(*arrays)
+    return metric.compute()
+
+
+def brute_force(kind: type[Overlap], case: Case) -> dict[str, float]:
+    """Score sets of voxel positions, one class at a time."""
+    kept = case.valid & (case.target != -1)
+    scores = {}
+    for index, name in enumerate(NAMES):
+        predicted = set(np.flatnonzero((case.prediction == index) & kept))
+        true = set(np.flatnonzero((case.target == index) & kept))
+        common, either = len(predicted & true), len(predicted | true)
+        below = either if kind is Iou else len(predicted) + len(true)
+        scores[f"{kind.name}/{name}"] = math.nan if not either else (1 if kind is Iou else 2) * common / below
+    known = [value for value in scores.values() if value == value]  # noqa: PLR0124 - nan is what differs from itself
+    return {kind.name: sum(known) / len(known) if known else math.nan} | scores
+
+
+@each_metric
+@settings(max_examples=60, deadline=None)
+@given(case=cases())
+def test_scores_are_those_of_sets_of_voxels(kind: type[Overlap], case: Case) -> None:
+    assert score(kind(classes=NAMES), *case) == pytest.approx(brute_force(kind, case), nan_ok=True)
+
+
+@each_metric
+@settings(max_examples=40, deadline=None)
+@given(case=cases(), random=st.randoms(use_true_random=False))
+def test_pieces_in_any_order_score_as_the_whole(kind: type[Overlap], case: Case, random: object) -> None:
+    order = np.arange(case.target.size)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    flat = [array.ravel()[order] for array in case]
+    metric = kind(classes=NAMES)
+    for piece in zip(*(np.array_split(array, 3) for array in flat), strict=True):
+        metric.update(*piece)
+    np.testing.assert_equal(metric.compute(), score(kind(classes=NAMES), *case))
+
+
+@each_metric
+@settings(max_examples=40, deadline=None)
+@given(case=cases())
+def test_ignored_voxels_are_as_if_they_were_not_there(kind: type[Overlap], case: Case) -> None:
+    kept = case.valid & (case.target != -1)
+    alone = score(kind(classes=NAMES), case.prediction[kept], case.target[kept])
+    np.testing.assert_equal(score(kind(classes=NAMES), *case), alone)
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases())
+def test_dice_follows_from_iou(case: Case) -> None:
+    dice, iou = (score(kind(classes=NAMES), *case) for kind in (Dice, Iou))
+    for name in NAMES:
+        overlap = iou[f"iou/{name}"]
+        assert dice[f"dice/{name}"] == pytest.approx(2 * overlap / (1 + overlap), nan_ok=True)
+
+
+def test_values_by_hand() -> None:
+    prediction, target = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
+    assert score(Dice(classes=NAMES[:2]), prediction, target) == pytest.approx(
+        {"dice": (1 / 2 + 2 / 3) / 2, "dice/background": 1 / 2, "dice/cell": 2 / 3}
+    )
+    assert score(Iou(classes=NAMES[:2]), prediction, target) == pytest.approx(
+        {"iou": (1 / 3 + 1 / 2) / 2, "iou/background": 1 / 3, "iou/cell": 1 / 2}
+    )
+
+
+@each_metric
+def test_a_perfect_prediction_with_a_class_absent_is_exactly_one(kind: type[Overlap]) -> None:
+    target = np.array([[0, 2], [2, 3]])
+    scores = score(kind(classes=NAMES), target, target)
+    assert scores[kind.name] == 1.0
+    assert math.isnan(scores[f"{kind.name}/cell"])
+
+
+@each_metric
+def test_a_class_that_is_only_predicted_scores_zero(kind: type[Overlap]) -> None:
+    scores = score(kind(classes=NAMES[:2]), np.array([0, 0, 1]), np.array([0, 0, 0]))
+    assert scores[f"{kind.name}/cell"] == 0.0
+    assert scores[kind.name] == scores[f"{kind.name}/background"] / 2
+
+
+@each_metric
+def test_the_background_may_be_left_out_of_the_mean(kind: type[Overlap]) -> None:
+    prediction, target = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    scores = score(kind(classes=NAMES, background=False), prediction, target)
+    assert scores[kind.name] == scores[f"{kind.name}/cell"] < scores[f"{kind.name}/background"]
+
+
+@each_metric
+def test_without_a_class_there_is_no_mean(kind: type[Overlap]) -> None:
+    fresh = kind(classes=NAMES)
+    assert all(math.isnan(value) for value in fresh.compute().values())
+    nothing_but_background = score(kind(classes=NAMES, background=False), np.zeros(3, int), np.zeros(3, int))
+    assert math.isnan(nothing_but_background[kind.name])
+    assert nothing_but_background[f"{kind.name}/background"] == 1.0
+
+
+@each_metric
+def test_reset_forgets(kind: type[Overlap]) -> None:
+    metric = kind(classes=NAMES)
+    metric.update(np.array([1]), np.array([0]))
+    metric.reset()
+    metric.update(np.array([1]), np.array([1]))
+    assert metric.compute()[kind.name] == 1.0

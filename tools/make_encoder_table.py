@@ -1,0 +1,194 @@
+"""Write plugins/volseg_smp/encoders.json: every encoder that segmentation-models-pytorch can use.
+
+Run it after a new release of segmentation-models-pytorch or timm: ``python tools/make_encoder_table.py``. Each
+candidate is built with one input channel on the meta device (shapes only, no memory) and run at three sizes; what
+does not give features of the promised shapes is left out, and so are timm models that neither the feature-pyramid
+wrapper nor the dense prediction transformer accepts. It takes about a quarter of an hour on two cores.
+
+A row is ``[flags, depth, size, stride, weights]``. Flags: ``v`` vision transformer (for dpt only), ``d`` and ``w``
+options that let it take any size (``dynamic_img_size``, ``strict_img_size=False``), ``o`` features whose sizes are
+not exact halves. ``size`` is the only input size, 0 for any. ``weights`` holds ``name|licence|source|channels``
+items, the default first; what follows the last non-default field is cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+TABLE = Path(__file__).resolve().parents[1] / "plugins" / "volseg_smp" / "encoders.json"
+OPTIONS = {"": {}, "d": {"dynamic_img_size": True}, "w": {"strict_img_size": False}}
+SIZES = (64, 160)
+Row = list[Any]
+
+
+class NotAPyramidError(Exception):
+    """Features of timm's model are not at strides that double from stage to stage."""
+
+
+def main() -> None:
+    """Probe all encoders and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=TABLE)
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    import segmentation_models_pytorch as smp
+    import timm
+
+    tasks = [*smp.encoders.encoders, *(f"tu-{name}" for name in timm.list_models())]
+    rows: dict[str, Row] = {}
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=200) as pool:
+        for done, (name, row) in enumerate(pool.imap(probe, tasks, chunksize=4), start=1):
+            if row is not None:
+                rows[name] = row
+            print(f"\r{done}/{len(tasks)} {name:60}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    head = {"smp": smp.__version__, "timm": timm.__version__}
+    write(arguments.output, head, rows)
+    print(f"{len(rows)} encoders of {len(tasks)} candidates -> {arguments.output}")
+
+
+def write(path: Path, head: dict[str, str], rows: dict[str, Row]) -> None:
+    """Write one encoder per line, so that differences between releases can be read."""
+    lines = [f"{json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in rows.items()]
+    body = ",\n".join(lines)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(f'{{"versions": {json.dumps(head)},\n"encoders": {{\n{body}\n}}}}\n', encoding="utf-8")
+    temporary.replace(path)
+
+
+def probe(name: str) -> tuple[str, Row | None]:
+    """Return the row of an encoder, or None when it cannot serve a decoder."""
+    import torch
+
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    if not name.startswith("tu-"):
+        flags, size = _pyramid(name, 5, 224) or ("o", 0)
+        return name, [flags, 5, size, 0, _smp_weights(name)]
+    native = _native_size(name)
+    try:
+        for depth in (5, 4, 3):
+            if found := _pyramid(name, depth, native):
+                return name, [found[0], depth, found[1], 0, _timm_weights(name)]
+    except NotAPyramidError:
+        if vit := _vit(name, native):
+            return name, [vit[0], 4, vit[1], vit[2], _timm_weights(name)]
+    return name, None
+
+
+def _pyramid(name: str, depth: int, native: int) -> tuple[str, int] | None:
+    """Return the flags and the only input size (0: any) of a feature pyramid."""
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    def exact(model: Any, size: int) -> bool:
+        expected = [[channels, size >> i, size >> i] for i, channels in enumerate(model.out_channels)]
+        return len(expected) == depth + 1 and _run(model, size, _shapes) == expected
+
+    fallback = None
+    for flag in ("", "w", "d"):
+        options = OPTIONS[flag]
+        model = _build(partial(get_encoder, name, in_channels=1, depth=depth, weights=None, **options), name)
+        if model is None:
+            continue
+        if all(exact(model, size) for size in SIZES):
+            return flag, 0
+        if flag == "" and exact(model, native):
+            fallback = "", native
+        elif flag == "" and len(model.out_channels) == depth + 1 == _run(model, 256, len):
+            fallback = "o", 0
+    return fallback
+
+
+def _vit(name: str, native: int) -> tuple[str, int, int] | None:
+    """Return the flags, the only input size (0: any) and the patch size of a vision transformer."""
+    import segmentation_models_pytorch as smp
+
+    fallback = None
+    for flag in ("d", "w", ""):
+        options = {"num_classes": 0, **OPTIONS[flag]}
+        model = _build(partial(smp.DPT, name, encoder_weights=None, in_channels=1, classes=2, **options), name)
+        if model is None:
+            continue
+        stride = model.encoder.output_strides[-1]
+        if all(_run(model, size, _shapes) == [[2, size, size]] for size in SIZES):
+            return f"v{flag}", 0, stride
+        if flag == "" and _run(model, native, _shapes) == [[2, native, native]]:
+            fallback = "v", native, stride
+    return fallback
+
+
+def _shapes(output: Any) -> list[list[int]]:
+    features = output if isinstance(output, list) else [output]
+    return [list(feature.shape[1:]) for feature in features]
+
+
+def _build(build: Callable[[], Any], name: str) -> Any:
+    """Build in evaluation mode, None when it cannot be built; smp's own encoders refuse the meta device."""
+    import torch
+
+    try:
+        with torch.device("meta" if name.startswith("tu-") else "cpu"):
+            return build().eval()
+    except Exception as error:
+        if "downsampling pattern" in str(error):
+            raise NotAPyramidError from error
+        return None
+
+
+def _run(model: Any, size: int, look: Callable[[Any], Any]) -> Any:
+    import torch
+
+    try:
+        with torch.no_grad():
+            return look(model(torch.zeros(1, 1, size, size, device=next(model.parameters()).device)))
+    except Exception:  # noqa: BLE001 - a model that fails at a size does not take that size, whatever it raised
+        return None
+
+
+def _native_size(name: str) -> int:
+    import timm
+
+    config = timm.models.get_pretrained_cfg(name.removeprefix("tu-"))
+    return int(config.input_size[1]) if config and config.input_size else 224
+
+
+def _smp_weights(name: str) -> str:
+    from segmentation_models_pytorch.encoders import encoders
+
+    settings = encoders[name]["pretrained_settings"]
+    ordered = sorted(settings, key=lambda weights: weights != "imagenet")
+    sources = {weights: f"{settings[weights]['repo_id']}@{settings[weights]['revision']}" for weights in ordered}
+    return " ".join(_item(weights, "", source, 3) for weights, source in sources.items())
+
+
+def _timm_weights(name: str) -> str:
+    import timm
+
+    architecture = name.removeprefix("tu-")
+    default = timm.models.get_pretrained_cfg(architecture)
+    configs = timm.models.get_arch_pretrained_cfgs(architecture).values()
+    items = []
+    for config in sorted(configs, key=lambda config: config.tag != default.tag):
+        if config.has_weights:
+            source = config.hf_hub_id or config.url or ""
+            usual = source in ("timm/", f"timm/{architecture}.{config.tag}")
+            items.append(_item(config.tag, config.license or "", "" if usual else source, config.input_size[0]))
+    return " ".join(items)
+
+
+def _item(name: str, licence: str, source: str, channels: int) -> str:
+    return f"{name}|{licence}|{source}|{channels if channels != 3 else ''}".rstrip("|")  # noqa: PLR2004 - RGB
+
+
+if __name__ == "__main__":
+    main()

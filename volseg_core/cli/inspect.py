@@ -1,0 +1,85 @@
+"""``volseg inspect``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volseg_core.cli.context import json_flag, print_json, registry_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(epilog="Example: volseg inspect runs/em    volseg inspect scan.tif")
+@click.argument("item", metavar="MODEL|VOLUME")
+@click.option("--role", type=click.Choice(["data", "labels"]), default="data", help="What a volume file is opened as.")
+@json_flag
+@click.pass_context
+def inspect(ctx: click.Context, item: str, role: str, as_json: bool) -> None:
+    """Say what is in a model (a run folder or its weights) or a volume."""
+    from pathlib import Path
+
+    path = Path(item)
+    is_model = path.suffix == ".safetensors" or (path / "weights.safetensors").is_file()
+    facts = _model(path) if is_model else _volume(ctx, item, role)
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        click.echo(f"{key:14s} {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return " x ".join(map(str, value)) if value and isinstance(value[0], int) else ", ".join(map(str, value))
+    return "unknown" if value is None else str(value)
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from volseg_core.model import read_model
+
+    model = read_model(path)
+    recipe = model.recipe
+    encoder = recipe["model"].get("encoder", {}).get("use", "none")
+    return {
+        "model": str(model.path),
+        "id": model.id,
+        "recipe": recipe["name"],
+        "task": model.spec.task,
+        "classes": {item.name: f"(id {item.id})" for item in model.spec.classes.classes},
+        "network": f"{recipe['model']['use']}, encoder {encoder}",
+        "channels": model.spec.in_channels,
+        "axes": ", ".join(model.spec.axes),
+        "divisor": model.spec.divisor,
+        "minimum size": model.spec.min_size,
+        "normalisation": f"{model.spec.normalisation.kind}, clip {list(model.spec.normalisation.clip)}",
+        "spacing": model.spec.spacing,
+        "unit": model.spec.unit or "unknown",
+        "made with": dict(model.spec.made_with),
+    }
+
+
+def _volume(ctx: click.Context, item: str, role: str) -> dict[str, Any]:
+    from volseg_core.data.files import open_volume
+    from volseg_core.volume.labels import find_ids
+
+    with open_volume(registry_of(ctx).catalog, item, role) as source:
+        facts: dict[str, Any] = {
+            "volume": source.grid.source,
+            "dataset": source.dataset or "-",
+            "shape (z, y, x)": list(source.shape),
+            "channels": source.channels,
+            "type": str(source.dtype),
+            "spacing": source.grid.spacing,
+            "unit": source.grid.unit or "unknown",
+        }
+        middle = source.shape[0] // 2
+        plane = source.read((slice(middle, middle + 1), slice(0, source.shape[1]), slice(0, source.shape[2])))
+        facts["middle plane"] = f"minimum {plane.min()}, maximum {plane.max()}, mean {plane.mean():.4g}"
+        if role == "labels":
+            facts["ids"] = {str(key): f"({count} voxels)" for key, count in find_ids(source.read()[0], item).items()}
+    return facts

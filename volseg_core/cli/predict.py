@@ -1,0 +1,62 @@
+"""``volseg predict``."""
+
+from __future__ import annotations
+
+import click
+
+from volseg_core.cli.context import overrides, registry_of, start_output, verbosity
+
+
+@click.command(epilog="Example: volseg predict runs/em scan.tif -o seg.h5 --quality high --confidence")
+@click.argument("model")
+@click.argument("volume")
+@click.option("-o", "--output", metavar="FILE", required=True, help="Output; its suffix chooses the format.")
+@click.option(
+    "--quality",
+    type=click.Choice(["auto", "low", "medium", "high", "max", "legacy12"]),
+    help="How many directions are merged: 1, 3, 12 or 24.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the network runs.")
+@click.option("--confidence", is_flag=True, help="Also write the winner's probability (uint8).")
+@click.option("--probabilities", is_flag=True, help="Also write all probabilities (float16).")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@overrides
+@verbosity
+@click.pass_context
+def predict(
+    ctx: click.Context,
+    model: str,
+    volume: str,
+    output: str,
+    quality: str | None,
+    device: str,
+    confidence: bool,
+    probabilities: bool,
+    overwrite: bool,
+    assignments: tuple[str, ...],
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Segment VOLUME with MODEL, a run folder or its weights.
+
+    Labels get the original ids, in /labels of an HDF5 file or as a file of their own.
+    """
+    progress = start_output(quiet=quiet, verbose=verbose)
+    registry = registry_of(ctx)
+
+    from volseg_core import operations
+
+    done = operations.predict(
+        model,
+        volume,
+        output=output,
+        quality=quality or "",
+        device=device,
+        confidence=confidence,
+        probabilities=probabilities,
+        overwrite=overwrite,
+        overrides=assignments,
+        registry=registry,
+        progress=progress,
+    )
+    click.echo(f"wrote {', '.join(map(str, done.paths))} in {done.record['seconds']:.1f} s", err=quiet)

@@ -1,0 +1,108 @@
+"""``volseg recipes``."""
+
+from __future__ import annotations
+
+import click
+
+from volseg_core.cli.context import json_flag, overrides, print_json, print_table, registry_of
+
+STARTER = """\
+# The registry of this project: which plugins, defaults and recipes `volseg` works with here.
+version: 1
+
+plugins:
+  mode: installed          # installed | listed (only `require` and built-ins) | builtin
+  require: []              # such as volseg-acme>=0.3,<0.4; checked before anything is imported
+  block: []                # a plugin (volseg-oldlosses) or one component (volseg-acme/dice)
+  local: []                # python files next to this one, such as ./my_losses.py
+
+aliases: {}                # such as loss: {boundary: volseg-acme/boundary}
+defaults: {}               # such as loss/dice: {smooth: 1.0}
+
+default_recipe: mine       # what a bare `volseg train` runs
+
+recipes:
+  mine:
+    extends: volseg/slices
+    summary: My volumes.
+    # classes: [background, membrane]      # names of ids 0, 1, ...
+    data:
+      train: [crop.h5:/data]
+      labels: [crop.h5:/labels]
+    train: {epochs: 20}
+"""
+
+
+@click.group()
+def recipes() -> None:
+    """List, show and start recipes."""
+
+
+@recipes.command("list", epilog="Example: volseg recipes list")
+@json_flag
+@click.pass_context
+def list_command(ctx: click.Context, as_json: bool) -> None:
+    """List recipes: those of registry.yaml, then those of plugins."""
+    from volseg_core.recipe import list_recipes
+
+    found = list_recipes(registry_of(ctx))
+    if as_json:
+        print_json(
+            [
+                {"name": item.name, "summary": item.summary, "origin": item.origin, "abstract": item.abstract, "shadows": item.shadows}
+                for item in found
+            ]
+        )
+        return
+    rows = []
+    for item in found:
+        notes = [item.summary, "(abstract)" if item.abstract else "", f"(shadows {item.shadows})" if item.shadows else ""]
+        rows.append((item.name, " ".join(note for note in notes if note)))
+    print_table(("RECIPE", "SUMMARY"), rows)
+
+
+@recipes.command(epilog="Example: volseg recipes show slices -s model.encoder=resnet34 --explain")
+@click.argument("recipe")
+@overrides
+@click.option("--explain", is_flag=True, help="Say where each value comes from.")
+@json_flag
+@click.pass_context
+def show(ctx: click.Context, recipe: str, assignments: tuple[str, ...], explain: bool, as_json: bool) -> None:
+    """Show RECIPE resolved: every value filled in, every name qualified."""
+    import json
+
+    from volseg_core.recipe import find_recipe, resolve
+
+    registry = registry_of(ctx)
+    resolved = resolve(registry, find_recipe(registry, recipe), assignments)
+    if explain:
+        rows = [(key, json.dumps(value), origin) for key, value, origin in resolved.explain()]
+        if as_json:
+            print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in resolved.explain()])
+        else:
+            print_table(("KEY", "VALUE", "FROM"), rows)
+        return
+    if as_json:
+        print_json(resolved.to_dict())
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(json.loads(json.dumps(resolved.to_dict())), sort_keys=False).rstrip())
+
+
+@recipes.command(epilog="Example: volseg recipes init")
+@click.option("-o", "--output", default="registry.yaml", show_default=True, help="The file to write.")
+def init(output: str) -> None:
+    """Write a commented starter registry.yaml; an existing file is left alone."""
+    from pathlib import Path
+
+    from volseg_core.errors import DataError
+
+    try:
+        with Path(output).open("x", encoding="utf-8") as file:
+            file.write(STARTER)
+    except FileExistsError:
+        raise DataError(output, "exists", "Give another name with -o.") from None
+    except OSError as error:
+        raise DataError(output, f"cannot be written ({error.strerror})") from None
+    click.echo(f"wrote {output}; edit recipes.mine, then run: volseg train")

@@ -1,0 +1,1 @@
+"""Data: opening files, the held-out part, windows for training."""

@@ -1,0 +1,111 @@
+"""Building a recipe's network, and filling it with the weights of a model file. Imports torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from volseg_core.api import Architecture, Encoder
+from volseg_core.catalog import Catalog
+from volseg_core.errors import DataError
+from volseg_core.model import ModelFile, read_header
+from volseg_core.recipe import ComponentUse, Recipe
+
+UNTRAINED = "none"
+"""Value of an encoder's ``weights`` that means a random start."""
+
+
+@dataclass(frozen=True)
+class ChosenEncoder:
+    """The recipe's encoder as an architecture receives it (`volseg_core.api.EncoderChoice`)."""
+
+    catalog: Catalog
+    use: ComponentUse
+    params: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the component."""
+        return self.use.provided.component.name
+
+    @property
+    def target(self) -> str:
+        """Import string of the component."""
+        return self.use.provided.component.target
+
+    def build(self, *, in_channels: int, depth: int, output_stride: int = 32) -> Any:
+        """Return the encoder as a torch module."""
+        context = {"name": self.name, "in_channels": in_channels, "depth": depth, "output_stride": output_stride}
+        return self.catalog.build(self.use.provided, self.params, context)
+
+
+def build_network(
+    catalog: Catalog, recipe: Recipe, in_channels: int, num_classes: int, *, pretrained: bool
+) -> nn.Module:
+    """Build the network ``(N, in_channels, *S) -> (N, num_classes, *S)`` of a recipe.
+
+    Without ``pretrained`` the encoder's own weights are not fetched: those of a model file will replace them.
+    """
+    encoder = None
+    if recipe.encoder is not None:
+        params = dict(recipe.encoder.params)
+        if not pretrained and "weights" in params:
+            params["weights"] = UNTRAINED
+        encoder = ChosenEncoder(catalog, recipe.encoder, params)
+    context = {"in_channels": in_channels, "num_classes": num_classes, "dims": recipe.head.dims, "encoder": encoder}
+    network = catalog.build(recipe.architecture.provided, recipe.architecture.params, context)
+    assert isinstance(network, nn.Module)  # noqa: S101  (the conformance kit checks it for plugins)
+    return network
+
+
+def size_rules(recipe: Recipe) -> tuple[int, int]:
+    """Return the divisor and the minimum of the network's input size."""
+    architecture = recipe.architecture.provided.component
+    assert isinstance(architecture, Architecture)  # noqa: S101
+    divisor = architecture.divisor
+    if recipe.encoder is not None:
+        encoder = recipe.encoder.provided.component
+        assert isinstance(encoder, Encoder)  # noqa: S101
+        if encoder.strides:
+            divisor = math.lcm(divisor, encoder.strides[-1])
+    return divisor, architecture.min_size
+
+
+def load_weights(network: nn.Module, model: ModelFile) -> None:
+    """Fill a network with the tensors of a model file.
+
+    Raises:
+        DataError: names or shapes differ.
+    """
+    load_tensors(network, model, skip=())
+
+
+def load_tensors(network: nn.Module, model: ModelFile, skip: tuple[str, ...]) -> None:
+    """Fill a network with the tensors of a model file, leaving out those named in ``skip``."""
+    from safetensors.torch import load_file
+
+    own = network.state_dict()
+    tensors = {name: tensor for name, tensor in load_file(model.path).items() if name not in skip}
+    wrong = sorted((set(own) ^ set(tensors)) - set(skip))
+    wrong += [name for name in tensors if name in own and tensors[name].shape != own[name].shape]
+    if wrong:
+        raise DataError(
+            str(model.path),
+            f"does not fit the network of its recipe: {len(wrong)} tensors differ, the first is {wrong[0]!r}",
+            "Was it trained with other versions? See volseg inspect.",
+        )
+    network.load_state_dict({**{name: own[name] for name in skip if name in own}, **tensors})
+
+
+def misfits(network: nn.Module, model: ModelFile) -> list[str]:
+    """Return names of tensors whose shape in the file differs from the network's (a head for other classes)."""
+    header, _ = read_header(model.path)
+    return [
+        name
+        for name, tensor in network.state_dict().items()
+        if name in header and list(tensor.shape) != header[name]["shape"]
+    ]

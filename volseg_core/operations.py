@@ -1,0 +1,213 @@
+"""The operations of volseg in Python: arrays or files in, arrays or files out. The command line is a layer over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from volseg_core.data.files import VolumeLike, open_volume
+from volseg_core.errors import DataError, UsageError
+from volseg_core.model import ModelFile, read_model
+from volseg_core.prediction.predictor import Prediction, run_prediction
+from volseg_core.progress import Progress, Silent
+from volseg_core.recipe import Recipe, RecipeSource, find_recipe, resolve
+from volseg_core.recipe.resolve import resolve_component
+from volseg_core.registry import Registry, load_registry
+from volseg_core.training.run import RunOptions, RunResult, run_training
+from volseg_core.volume import ClassMap
+from volseg_core.volume.labels import class_names, find_ids
+
+PathLike = str | os.PathLike[str]
+Volumes = VolumeLike | Sequence[VolumeLike]
+
+
+def train(
+    recipe: str | Mapping[str, Any] = "slices",
+    *,
+    data: Volumes = (),
+    labels: Volumes = (),
+    output: PathLike,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    start_from: PathLike | None = None,
+    frozen: bool = False,
+    argv: Sequence[str] = (),
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Train a network on labelled volumes and return the run.
+
+    ``recipe`` is a name, a file or a mapping; ``data`` and ``labels`` are volumes ``FILE[:/internal/path]`` or
+    arrays (Z, Y, X) or (C, Z, Y, X) with integer labels (Z, Y, X), which are never changed; ``overrides`` are
+    ``key.path=value``; ``start_from`` is a run or model file to fine-tune.
+
+    Raises:
+        VolsegError: what is wrong, before anything is written; DivergedError when the loss is not finite.
+    """
+    registry = registry or load_registry()
+    resolved = resolve_recipe(registry, recipe, overrides)
+    if frozen:
+        from volseg_core.provenance import require_frozen
+
+        require_frozen(resolved)
+    options = RunOptions(
+        Path(output), resume, overwrite, None if start_from is None else Path(start_from), tuple(argv)
+    )
+    return run_training(registry, resolved, options, progress or Silent(), _several(data), _several(labels))
+
+
+def predict(
+    model: PathLike | ModelFile,
+    volume: VolumeLike,
+    *,
+    output: PathLike | None = None,
+    quality: str = "",
+    device: str = "auto",
+    confidence: bool = False,
+    probabilities: bool = False,
+    overwrite: bool = False,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Segment a volume with a trained model (a run folder or its weights).
+
+    Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``confidence`` (Z, Y, X)
+    uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16. With ``output`` they are written there.
+
+    Raises:
+        VolsegError: what is wrong with model, volume, device or output.
+    """
+    registry = registry or load_registry()
+    file = model if isinstance(model, ModelFile) else read_model(model)
+    if quality:
+        overrides = [f"predict.quality={quality}", *overrides]
+    foreign = [item for item in overrides if not item.strip().startswith(("predict.", "data.reader"))]
+    if foreign:
+        raise UsageError(f"--set {foreign[0]}", "prediction only takes keys of predict and data.reader")
+    recipe = resolve_recipe(registry, file.recipe, overrides)
+    wanted = ["labels", *(["confidence"] if confidence else []), *(["probabilities"] if probabilities else [])]
+    return run_prediction(
+        registry.catalog,
+        file,
+        recipe,
+        volume,
+        progress or Silent(),
+        device=device,
+        wanted=wanted,
+        output=None if output is None else Path(output),
+        overwrite=overwrite,
+    )
+
+
+def evaluate(
+    prediction: VolumeLike,
+    labels: VolumeLike,
+    *,
+    metrics: Sequence[str] = ("dice", "iou"),
+    ignore: Sequence[int] = (-1,),
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Compare a prediction with labels and return scores by name; a class absent from both has NaN.
+
+    Classes are the ids of both volumes; voxels whose label is in ``ignore`` do not count.
+
+    Raises:
+        DataError: shapes differ, or ids are not classes. UsageError: no such metric.
+    """
+    registry = registry or load_registry()
+    catalog = registry.catalog
+    uses = [resolve_component(registry, "metric", name, ()) for name in metrics]
+    with open_volume(catalog, prediction, "labels") as ours, open_volume(catalog, labels, "labels") as truth:
+        if ours.shape != truth.shape:
+            raise DataError(
+                ours.grid.source or "prediction",
+                f"has shape {' x '.join(map(str, ours.shape))} but the labels have {' x '.join(map(str, truth.shape))}",
+                "Score the same voxels: cut one of them first.",
+            )
+        where = (ours.grid.source or "prediction", truth.grid.source or "labels")
+        planes = [slice(at, min(at + 16, ours.shape[0])) for at in range(0, ours.shape[0], 16)]
+        classes = _classes_of(ours, truth, planes, where, ignore)
+        scorers = [catalog.build(provided, params, {"classes": classes.names}) for provided, params in uses]
+        with (progress or Silent()).task("evaluating", ours.shape[0], "planes") as task:
+            for part in planes:
+                predicted = classes.encode(_plane(ours, part), where[0])
+                target = classes.encode(_plane(truth, part), where[1])
+                for scorer in scorers:
+                    scorer.update(predicted, target, target >= 0)
+                task.advance(part.stop - part.start)
+    return {key: float(value) for scorer in scorers for key, value in scorer.compute().items()}
+
+
+def generate(
+    generator: str,
+    *,
+    output: PathLike | None = None,
+    overrides: Sequence[str] = (),
+    overwrite: bool = False,
+    registry: Registry | None = None,
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Make a synthetic volume and return its arrays by name; with ``output`` also write them.
+
+    ``overrides`` are the generator's parameters as ``name=value``.
+
+    Raises:
+        UsageError: no such generator or parameter. DataError: the output exists or cannot be written.
+    """
+    from volseg_core.data.generated import generate_sample, write_sample
+
+    registry = registry or load_registry()
+    provided, params = resolve_component(registry, "generator", generator, overrides)
+    path = None if output is None else Path(output)
+    if path is not None and path.exists() and not overwrite:
+        raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
+    sample = generate_sample(registry.catalog, provided, params)
+    if path is not None:
+        write_sample(registry.catalog, sample, path, {"generator": {"use": provided.id, **params}})
+    return {"data": sample.data, "labels": sample.labels, **sample.extra}
+
+
+def resolve_recipe(
+    registry: Registry,
+    recipe: str | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Resolve a recipe given by name, file or mapping."""
+    if isinstance(recipe, str):
+        source = find_recipe(registry, recipe)
+    else:
+        source = RecipeSource(str(recipe.get("name", "recipe")), "", recipe)
+    if source.abstract:
+        raise UsageError(f"recipe {source.name!r}", "is abstract: it only serves to be extended")
+    return resolve(registry, source, overrides, extra)
+
+
+def _several(items: Volumes) -> list[VolumeLike]:
+    """Return volumes as a list; a tuple or list holds several, anything else is one."""
+    return list(items) if isinstance(items, (list, tuple)) else [items]  # type: ignore[list-item]
+
+
+def _plane(source: Any, part: slice) -> np.ndarray[Any, Any]:
+    _, height, width = source.shape
+    values: np.ndarray[Any, Any] = source.read((part, slice(0, height), slice(0, width)))[0]
+    return values
+
+
+def _classes_of(
+    ours: Any, truth: Any, planes: Sequence[slice], where: tuple[str, str], ignore: Sequence[int]
+) -> ClassMap:
+    ids: set[int] = set()
+    for source, name in ((ours, where[0]), (truth, where[1])):
+        for part in planes:
+            ids |= set(find_ids(_plane(source, part), name))
+    names = class_names(ours.attributes) or class_names(truth.attributes)
+    if not ids - set(ignore):
+        raise DataError(where[1], "has no labelled voxel: every voxel is ignored")
+    return ClassMap.of_ids(ids, names, ignore)

@@ -1,0 +1,1 @@
+"""Prediction: block -> views -> batches of windows -> runtime -> merge -> writer."""

@@ -1,0 +1,139 @@
+"""Segmenting one block: every view, in batches of planes, through the runtime into the merge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from volseg_core.api import MergeState
+from volseg_core.errors import ResourceError
+from volseg_core.prediction.plan import Plan
+from volseg_core.volume import Tiling, pad_to
+from volseg_core.volume.normalise import Normaliser
+
+log = logging.getLogger("volseg")
+
+_CPU_PIXELS = 4 * 256 * 256
+"""Pixels of a batch on a CPU: more only fills the caches."""
+_BYTES_PER_PIXEL = 4096
+"""Activations that a typical U-Net holds per input pixel at inference, for the first guess of a GPU batch."""
+
+
+@dataclass
+class Segmenter:
+    """Runs a plan with a runtime. ``advance(planes)`` reports progress."""
+
+    plan: Plan
+    runtime: Any
+    normaliser: Normaliser
+    advance: Callable[[int], None]
+
+    def block(self, data: np.ndarray[Any, Any], merge: MergeState) -> None:
+        """Add every view of ``data`` (C, Z, Y, X), as stored, to the merge."""
+        _, z, y, x = data.shape
+        merge.start((z, y, x), self.plan.network_classes, self.plan.total_weight)
+        for number, (view, weight) in enumerate(self.plan.views):
+            for planes, probabilities in self._view(view.apply(data)):
+                _, height, width = view.shape((z, y, x))
+                where = view.locate((planes, slice(0, height), slice(0, width)), (z, y, x))
+                merge.add(view.invert(probabilities), where, number, weight)
+                self.advance(planes.stop - planes.start)
+
+    def _view(self, data: np.ndarray[Any, Any]) -> Iterator[tuple[slice, Any]]:
+        """Yield planes of a view and their probabilities ``(classes, planes, H, W)``."""
+        _, depth, height, width = data.shape
+        padded, tile = self.plan.window((height, width))
+        batch = self._batch(tile)
+        start = 0
+        while start < depth:
+            planes = slice(start, min(start + batch, depth))
+            network_input = self._prepare(data[:, planes], padded)
+            try:
+                result = self._probabilities(network_input, padded, tile)
+            except MemoryError:
+                if batch == 1:
+                    raise ResourceError(
+                        "prediction", f"one window of {tile[0]} x {tile[1]} does not fit into the memory of {self.runtime.device}",
+                        "Set a smaller window: -s predict.window=256",
+                    ) from None
+                batch = max(1, batch // 2)
+                log.warning("memory exhausted on %s: going on with batches of %d", self.runtime.device, batch)
+                continue
+            yield planes, result[..., :height, :width]
+            start = planes.stop
+
+    def _prepare(self, planes: np.ndarray[Any, Any], padded: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return a network batch (planes, C, H, W) of raw planes (C, planes, H, W)."""
+        normalised = self.normaliser(planes)
+        return np.ascontiguousarray(pad_to(normalised.swapaxes(0, 1), padded))
+
+    def _probabilities(self, batch: np.ndarray[Any, Any], padded: tuple[int, int], tile: tuple[int, int]) -> Any:
+        """Return probabilities ``(classes, planes, H, W)`` of a batch of padded planes."""
+        if tile == padded:
+            return self._network(batch).swapaxes(0, 1)
+        tiling = Tiling(padded, tile, self.plan.rule.overlap, self.plan.rule.blend)
+        blended: Any = None
+        for (rows, columns), weight in zip(tiling.boxes(), tiling.weights(), strict=True):
+            part = self._network(np.ascontiguousarray(batch[:, :, rows, columns]))
+            xp = array_namespace(part)
+            if blended is None:
+                blended = xp.zeros((*part.shape[:2], *padded), dtype=xp.float32, device=_device(part))
+            blended[:, :, rows, columns] += part * xp.asarray(weight, device=_device(part))
+        return blended.swapaxes(0, 1)
+
+    def _network(self, batch: np.ndarray[Any, Any]) -> Any:
+        logits = self.runtime.run(batch)
+        if self.plan.spec.task == "binary":
+            return _binary(logits)
+        return softmax(logits)
+
+    def _batch(self, tile: tuple[int, int]) -> int:
+        """Return how many planes go through the network at once."""
+        if self.plan.rule.batch != "auto":
+            return self.plan.rule.batch
+        area = tile[0] * tile[1]
+        free = self.runtime.free_bytes()
+        if free is None:
+            return max(1, _CPU_PIXELS // area)
+        return int(max(1, min(64, free // 2 // (area * _BYTES_PER_PIXEL))))
+
+
+def softmax(logits: Any) -> Any:
+    """Return probabilities over axis 1 of logits (N, C, *S), in float32."""
+    xp = array_namespace(logits)
+    scaled = xp.astype(logits, xp.float32, copy=False)
+    scaled = xp.exp(scaled - xp.max(scaled, axis=1, keepdims=True))
+    scaled /= xp.sum(scaled, axis=1, keepdims=True)
+    return scaled
+
+
+def _binary(logits: Any) -> Any:
+    """Return probabilities (N, 2, *S) of background and foreground from one logit."""
+    xp = array_namespace(logits)
+    foreground = 1 / (1 + xp.exp(-xp.astype(logits, xp.float32, copy=False)))
+    return xp.concat((1 - foreground, foreground), axis=1)
+
+
+def _device(array: Any) -> Any:
+    from array_api_compat import device
+
+    return device(array)
+
+
+def slabs(shape: tuple[int, int, int], voxels: int = 4_000_000) -> Iterator[slice]:
+    """Yield runs of planes along z with about ``voxels`` voxels, for writing results piece by piece."""
+    planes = max(1, voxels // max(1, shape[1] * shape[2]))
+    for start in range(0, shape[0], planes):
+        yield slice(start, min(start + planes, shape[0]))
+
+
+def to_numpy(array: Any) -> np.ndarray[Any, Any]:
+    """Return an array of any namespace and device as numpy."""
+    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
+
+

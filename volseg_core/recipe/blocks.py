@@ -1,0 +1,179 @@
+"""The typed blocks of a recipe: classes, data, train, predict. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Auto = Literal["auto"]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Block(BaseModel):
+    """Base of all blocks: frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ValidationBlock(Block):
+    """What part of the labelled data is held out."""
+
+    fraction: Fraction = 0.2
+    axis: Literal["auto", "z", "y", "x"] = "auto"
+    gap: Auto | Annotated[int, Field(ge=0)] = "auto"
+    split: Literal["slab", "random-slices"] = "slab"
+    files: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _pairs(self) -> ValidationBlock:
+        if len(self.files) != len(self.labels):
+            message = f"{len(self.files)} files but {len(self.labels)} labels; give one for each"
+            raise ValueError(message)
+        return self
+
+
+class NormaliseBlock(Block):
+    """The rule of intensity normalisation; ``clip`` holds percentiles, or for ``range`` the two values."""
+
+    kind: Literal["zscore", "percentile", "range", "none"] = "zscore"
+    clip: tuple[float, float] = (0.5, 99.5)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NormaliseBlock:
+        low, high = self.clip
+        if low >= high:
+            message = f"clip [{low:g}, {high:g}] is not in ascending order"
+            raise ValueError(message)
+        if self.kind in ("zscore", "percentile") and not 0 <= low < high <= 100:  # noqa: PLR2004
+            message = f"clip [{low:g}, {high:g}] are percentiles for {self.kind}; they must be within 0 and 100"
+            raise ValueError(message)
+        return self
+
+
+class DataBlock(Block):
+    """Where the data comes from and how windows are cut from it."""
+
+    train: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    val: ValidationBlock = ValidationBlock()
+    normalise: NormaliseBlock = NormaliseBlock()
+    window: Auto | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
+    axes: Auto | str = "auto"
+    ignore: tuple[int, ...] = (-1,)
+    channels: Positive | None = None
+    independent: bool = False
+
+    @field_validator("train", "labels", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _square(cls, value: object) -> object:
+        return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _one_id(cls, value: object) -> object:
+        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _joined(cls, value: object) -> object:
+        return "".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+    @field_validator("axes")
+    @classmethod
+    def _known_axes(cls, value: str) -> str:
+        if value != "auto" and (not value or set(value) - set("zyx") or len(set(value)) != len(value)):
+            message = f"{value!r} is not auto or a choice of z, y and x such as 'zyx' or 'z'"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _pairs(self) -> DataBlock:
+        if len(self.train) != len(self.labels):
+            message = f"{len(self.train)} volumes (train) but {len(self.labels)} label volumes (labels); give one for each"
+            raise ValueError(message)
+        return self
+
+
+class TrainBlock(Block):
+    """How the network is trained."""
+
+    epochs: Positive = 20
+    steps: Auto | Positive = "auto"
+    batch: Positive = 4
+    lr: Annotated[float, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    optimizer: str = "AdamW"
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
+    channels_last: Auto | bool = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: Auto | Annotated[int, Field(ge=0)] = "auto"
+    seed: int = 0
+    deterministic: bool = False
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class PredictBlock(Block):
+    """How a volume is segmented."""
+
+    quality: Literal["auto", "low", "medium", "high", "max", "legacy12"] = "auto"
+    views: tuple[str, ...] = ()
+    window: Auto | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
+    overlap: Fraction = 0.5
+    blend: Literal["gaussian", "constant", "crop"] = "gaussian"
+    batch: Auto | Positive = "auto"
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _square(cls, value: object) -> object:
+        return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("views")
+    @classmethod
+    def _known_views(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from volseg_core.volume.views import View
+
+        if len({View.parse(name) for name in value}) != len(value):
+            message = "the same view is named twice"
+            raise ValueError(message)
+        return value
+
+
+class Head(Block):
+    """The keys of a recipe that are neither blocks nor components."""
+
+    name: str = ""
+    summary: str = ""
+    task: Literal["multiclass", "binary"] = "multiclass"
+    classes: Auto | tuple[str, ...] | dict[str, int] = "auto"
+    dims: Literal[2] = 2
+    made_with: dict[str, str] = {}
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+    @model_validator(mode="after")
+    def _two_for_binary(self) -> Head:
+        if self.classes != "auto" and (len(self.classes) < 2 or (self.task == "binary" and len(self.classes) != 2)):  # noqa: PLR2004
+            message = f"task {self.task!r} with {len(self.classes)} classes; binary has two, multiclass two or more"
+            raise ValueError(message)
+        return self
+
+
+BLOCKS: dict[str, type[Block]] = {"data": DataBlock, "train": TrainBlock, "predict": PredictBlock}
+"""Blocks by their key in a recipe."""

@@ -1,0 +1,108 @@
+"""Figures: learning curves, and validation slices with image, truth, prediction and error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Image = np.ndarray[Any, Any]
+
+_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB", "#000000")
+"""Paul Tol's bright scheme: told apart also by colour-blind readers."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A slice to draw: image (H, W) in [0, 1], truth and prediction (H, W) class indices, -1 = no label."""
+
+    title: str
+    image: Image
+    truth: Image
+    prediction: Image
+
+
+def draw_curves(rows: Sequence[dict[str, str]], path: Path) -> None:
+    """Draw losses and scores by epoch."""
+    plt = _pyplot()
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    losses = [key for key in columns if key.endswith("/loss")]
+    scores = [key for key in columns if key.startswith("val/") and key not in losses]
+    figure, axes = plt.subplots(1, 2 if scores else 1, figsize=(11 if scores else 5.5, 4), squeeze=False)
+    for axis, keys, label in zip(axes[0], (losses, scores), ("loss", "score on held-out data"), strict=False):
+        for key in keys:
+            main = key.count("/") == 1
+            values = [float(row[key]) if row.get(key) else math.nan for row in rows]
+            axis.plot(epochs, values, marker=".", lw=2 if main else 1, alpha=1 if main else 0.6, label=key)
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    if scores:
+        axes[0][1].set_ylim(0, 1.02)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_examples(examples: Sequence[Example], names: Sequence[str], path: Path) -> None:
+    """Draw one row per slice: image, truth, prediction, and where the two differ."""
+    plt = _pyplot()
+    colours = [*_COLOURS, *(f"C{index}" for index in range(len(names)))][: len(names)]
+    figure, axes = plt.subplots(
+        len(examples), 4, figsize=(12, 3.1 * len(examples) + 0.6), squeeze=False, layout="constrained"
+    )
+    for row, example in zip(axes, examples, strict=True):
+        shown = (
+            (example.title, example.image),
+            ("truth", _paint(example.image, example.truth, colours)),
+            ("prediction", _paint(example.image, example.prediction, colours)),
+            (_error_title(example), _errors(example)),
+        )
+        for axis, (title, picture) in zip(row, shown, strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axis.set_title(title, fontsize=9)
+            axis.set_axis_off()
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
+    figure.legend(handles, names, loc="outside lower center", ncols=min(8, len(names)), fontsize=9)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _paint(image: Image, labels: Image, colours: Sequence[str]) -> Image:
+    """Lay class colours over an image; the background class stays grey."""
+    from matplotlib.colors import to_rgb
+
+    picture = np.repeat(image[..., None], 3, axis=-1).astype(np.float32)
+    for index, colour in enumerate(colours):
+        if index > 0 or len(colours) == 1:
+            mask = labels == index
+            picture[mask] = 0.4 * picture[mask] + 0.6 * np.asarray(to_rgb(colour), np.float32)
+    return picture
+
+
+def _errors(example: Example) -> Image:
+    """Return the image darkened, with differing voxels in red; unlabelled voxels are blue."""
+    picture = np.repeat(0.6 * example.image[..., None], 3, axis=-1).astype(np.float32)
+    picture[(example.truth != example.prediction) & (example.truth >= 0)] = (0.95, 0.15, 0.15)
+    picture[example.truth < 0] = 0.5 * picture[example.truth < 0] + np.asarray((0, 0, 0.35), np.float32)
+    return picture
+
+
+def _error_title(example: Example) -> str:
+    labelled = example.truth >= 0
+    wrong = ((example.truth != example.prediction) & labelled).sum()
+    return f"error: {100 * wrong / max(1, labelled.sum()):.1f} % of voxels"
+
+
+def _pyplot() -> Any:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt

@@ -1,0 +1,114 @@
+"""The report of a run: figures and one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from volseg_core.catalog import Catalog
+from volseg_core.data.windows import ValidationSlice, validation_slices
+from volseg_core.model import WEIGHTS, read_model
+from volseg_core.network import build_network, load_weights
+from volseg_core.provenance import write_text
+from volseg_core.report.figures import Example, draw_curves, draw_examples
+from volseg_core.training.callbacks import read_metrics
+from volseg_core.training.targets import output_channels, predicted_class
+from volseg_core.volume import View
+
+if TYPE_CHECKING:
+    from volseg_core.training.run import Prepared, RunResult
+
+log = logging.getLogger("volseg")
+
+_SLICES = 2
+
+
+def write_report(catalog: Catalog, prepared: Prepared, result: RunResult) -> Path:
+    """Draw the figures of a finished run and write ``report/index.html``; return the page."""
+    folder = result.folder
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    draw_curves(read_metrics(folder / "metrics.csv"), figures / "curves.png")
+    pictures = {"Learning curves": figures / "curves.png"}
+    regions = prepared.held or prepared.train
+    examples = _examples(catalog, prepared, folder, validation_slices(regions, prepared.spec.axes, _SLICES))
+    if examples:
+        draw_examples(examples, prepared.spec.classes.names, figures / "validation.png")
+        held = "Held-out slices" if prepared.held else "Training slices (nothing was held out)"
+        pictures[held] = figures / "validation.png"
+    page = folder / "report" / "index.html"
+    page.parent.mkdir(exist_ok=True)
+    write_text(page, _page(prepared, result, pictures))
+    return page
+
+
+def _examples(catalog: Catalog, prepared: Prepared, folder: Path, slices: list[ValidationSlice]) -> list[Example]:
+    spec = prepared.spec
+    network = build_network(
+        catalog, prepared.recipe, spec.in_channels, output_channels(spec.task, len(spec.classes)), pretrained=False
+    )
+    load_weights(network, read_model(folder / WEIGHTS))
+    network.eval()
+    examples = []
+    for item in slices[:6]:
+        image, labels = item.load(spec.divisor, spec.min_size)
+        with torch.inference_mode():
+            prediction = predicted_class(spec.task, network(torch.from_numpy(image)[None]))[0].numpy()
+        view = View.parse("zyx"[item.axis])
+        height, width = view.shape(item.region.shape)[1:]
+        shown = _contrast(image[0, :height, :width])
+        index = item.index + item.region.box[item.axis].start
+        title = f"{Path(item.region.volume.grid.source).name} {'zyx'[item.axis]} = {index}"
+        examples.append(Example(title, shown, labels[:height, :width], prediction[:height, :width]))
+    return examples
+
+
+def _contrast(image: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    low, high = np.percentile(image, (1, 99))
+    return np.clip((image - low) / max(high - low, 1e-6), 0, 1)
+
+
+def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -> str:
+    recipe, spec = prepared.recipe, prepared.spec
+    facts = {
+        "Recipe": recipe.name,
+        "Data": ", ".join(recipe.data.train) or "arrays",
+        "Held out": ", ".join(region.describe() for region in prepared.held) or "nothing",
+        "Classes": spec.classes.describe(),
+        "Network": f"{recipe.architecture.provided.id}"
+        + (f" on {recipe.encoder.provided.component.name}" if recipe.encoder else ""),
+        "Best epoch": str(result.best_epoch + 1),
+        "Model id": result.model_id[:16],
+    }
+    scores = {key.removeprefix("val/"): value for key, value in result.scores.items() if key.startswith("val/")}
+    images = "".join(f"<h2>{html.escape(title)}</h2><img src='{_embed(path)}' alt=''>" for title, path in pictures.items())
+    return (
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        f"<title>volseg: {html.escape(recipe.name)}</title><style>{_STYLE}</style>"
+        f"<h1>{html.escape(recipe.name)}</h1>{_table(facts)}<h2>Scores of the best epoch</h2>"
+        f"{_table({key: f'{value:.4f}' for key, value in scores.items()}) if scores else '<p>Nothing was held out.</p>'}"
+        f"{images}</html>\n"
+    )
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse}td{padding:.2rem 1rem .2rem 0;vertical-align:top;overflow-wrap:anywhere}"
+    "td:first-child{color:#666;white-space:nowrap}img{max-width:100%}"
+)
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    cells = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
+    return f"<table>{cells}</table>"
+
+
+def _embed(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Training: the Lightning module, its callbacks and the assembly of a run."""

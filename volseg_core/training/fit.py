@@ -1,0 +1,248 @@
+"""Fitting: the network of a prepared recipe, trained by Lightning. Imports torch and Lightning."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader
+
+from volseg_core.api import Metric
+from volseg_core.catalog import Catalog
+from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices, window_groups
+from volseg_core.errors import Interrupted, ResourceError
+from volseg_core.machine import cpu_count, torch_device
+from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
+from volseg_core.network import build_network, load_tensors, misfits
+from volseg_core.progress import Progress
+from volseg_core.recipe import Recipe, TrainBlock
+from volseg_core.training.callbacks import (
+    Checkpoints,
+    EpochPlan,
+    MetricsTable,
+    ProgressDisplay,
+    read_checkpoint,
+    read_metrics,
+)
+from volseg_core.training.losses import WeightedLoss
+from volseg_core.training.module import SegmentationModule
+from volseg_core.training.run import Prepared, RunOptions, RunResult
+from volseg_core.training.targets import output_channels
+
+log = logging.getLogger("volseg")
+
+_MIN_STEPS, _MAX_STEPS = 50, 1000
+_VALIDATION_SLICES = 24
+
+
+def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Progress) -> RunResult:
+    """Train, and leave checkpoints, weights, metrics and figures in the run folder.
+
+    Raises:
+        DivergedError: the loss is not finite. Interrupted: Ctrl-C. ResourceError: memory ran out.
+    """
+    recipe, rule, folder = prepared.recipe, prepared.recipe.train, options.folder
+    _quieten()
+    device = torch_device(rule.device)
+    torch.set_num_threads(cpu_count())
+    lightning.seed_everything(rule.seed, verbose=False)
+    network = _network(catalog, prepared, options)
+    groups = window_groups(prepared.train, prepared.spec.axes, _window(recipe), prepared.spec.divisor, prepared.spec.min_size)
+    steps = steps_per_epoch(rule, groups)
+    plan = BatchPlan(groups, steps, rule.batch, rule.seed)
+    module = _module(catalog, prepared, network, steps)
+    monitor, higher = _monitor(recipe, held_out=bool(prepared.held))
+    checkpoints = Checkpoints(
+        folder / "checkpoints",
+        monitor,
+        higher=higher,
+        spec=json.dumps(prepared.spec.to_dict()),
+        recipe=json.dumps(recipe.to_dict()),
+        save_weights=functools.partial(_save_weights, folder, network, prepared),
+    )
+    log.info("training %d epochs of %d steps on %s", rule.epochs, steps, device)
+    last = folder / "checkpoints" / "last.ckpt"
+    done = 0
+    if options.resume:
+        done = int(read_checkpoint(last)["epoch"]) + 1
+        plan.set_epoch(done)
+        log.info("resuming after epoch %d", done)
+    with progress.task("training", steps * rule.epochs, "steps") as task:
+        task.advance(steps * done)
+        trainer = _trainer(rule, folder, device, [
+            EpochPlan(plan), MetricsTable(folder / "metrics.csv"), ProgressDisplay(task, log.debug, monitor), checkpoints,
+        ])  # fmt: skip
+        loaders = _loaders(catalog, prepared, groups, plan, device)
+        _run(trainer, module, loaders, last if options.resume else None, folder)
+    return _finish(catalog, prepared, folder, checkpoints)
+
+
+def _network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> nn.Module:
+    recipe, spec = prepared.recipe, prepared.spec
+    fresh = not options.resume and options.start_from is None
+    network = build_network(
+        catalog, recipe, spec.in_channels, output_channels(spec.task, len(spec.classes)), pretrained=fresh
+    )
+    if options.start_from is not None and not options.resume:
+        model = read_model(options.start_from)
+        replaced = misfits(network, model)
+        load_tensors(network, model, skip=tuple(replaced))
+        if replaced:
+            log.info("fine-tuning: %s start anew, their shapes differ from %s", ", ".join(replaced), model.path)
+    return network.to(memory_format=torch.channels_last) if _channels_last(recipe.train) else network
+
+
+def _channels_last(rule: TrainBlock) -> bool:
+    return rule.channels_last is True or (rule.channels_last == "auto" and torch_device(rule.device) == "cuda")
+
+
+def _window(recipe: Recipe) -> tuple[int, int] | None:
+    window = recipe.data.window
+    return None if window == "auto" else (window[0], window[1])
+
+
+def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
+    """Return how many batches an epoch has: enough to see every voxel once per axis, within 50 and 1000."""
+    if rule.steps != "auto":
+        return rule.steps
+    windows = sum(sum(group.counts) for group in groups)
+    return int(min(_MAX_STEPS, max(_MIN_STEPS, -(-windows // rule.batch))))
+
+
+def _module(catalog: Catalog, prepared: Prepared, network: nn.Module, steps: int) -> SegmentationModule:
+    recipe, spec = prepared.recipe, prepared.spec
+    loss = WeightedLoss(catalog, recipe.losses, spec.task, len(spec.classes))
+    context = {"classes": spec.classes.names, "spacing": spec.spacing, "task": spec.task}
+    metrics = {
+        use.provided.component.name: catalog.build(use.provided, use.params, context) for use in recipe.metrics
+    }
+    module = SegmentationModule(network, loss, metrics, recipe.train, steps)
+    if _channels_last(recipe.train):
+        module.to(memory_format=torch.channels_last)
+    return module
+
+
+def _monitor(recipe: Recipe, *, held_out: bool) -> tuple[str, bool]:
+    """Return the score that chooses the best epoch: the first metric's first output, else the loss."""
+    if not held_out:
+        return "", True
+    if not recipe.metrics:
+        return "val/loss", False
+    component = recipe.metrics[0].provided.component
+    assert isinstance(component, Metric)  # noqa: S101
+    return f"val/{component.outputs[0]}", component.better == "higher"
+
+
+def _trainer(rule: TrainBlock, folder: Path, device: str, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    return lightning.Trainer(
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        max_epochs=rule.epochs,
+        precision=_precision(rule, device),
+        deterministic=True if rule.deterministic else None,
+        logger=TensorBoardLogger(str(folder), name="tensorboard", version=""),
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10_000_000,
+        use_distributed_sampler=False,
+    )
+
+
+def _precision(rule: TrainBlock, device: str) -> str:
+    if rule.precision != "auto":
+        return {"32": "32-true"}.get(rule.precision, rule.precision)
+    if device != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _loaders(
+    catalog: Catalog, prepared: Prepared, groups: list[Group], plan: BatchPlan, device: str
+) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
+    recipe, spec = prepared.recipe, prepared.spec
+    augment = catalog.build(recipe.augment.provided, recipe.augment.params)
+    workers = _workers(recipe.train, device)
+    common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
+    if workers:
+        common |= {"persistent_workers": True, "worker_init_fn": _one_thread}
+    train: DataLoader[Any] = DataLoader(
+        WindowDataset(groups, augment, recipe.train.seed), batch_sampler=plan, **common  # type: ignore[arg-type]
+    )
+    if not prepared.held:
+        return train, None
+    slices = SliceDataset(validation_slices(prepared.held, spec.axes, _VALIDATION_SLICES), spec.divisor, spec.min_size)
+    held: DataLoader[Any] = DataLoader(slices, batch_sampler=slices.batches(recipe.train.batch), **common)  # type: ignore[arg-type]
+    return train, held
+
+
+def _workers(rule: TrainBlock, device: str) -> int:
+    """Return the number of data workers: none on a CPU, where they would take the network's cores."""
+    if rule.workers != "auto":
+        return rule.workers
+    return min(8, cpu_count() - 1) if device == "cuda" else 0
+
+
+def _one_thread(worker: int) -> None:  # noqa: ARG001  (torch's signature)
+    torch.set_num_threads(1)
+
+
+def _run(
+    trainer: lightning.Trainer,
+    module: SegmentationModule,
+    loaders: tuple[DataLoader[Any], DataLoader[Any] | None],
+    resume_from: Path | None,
+    folder: Path,
+) -> None:
+    try:
+        trainer.fit(module, *loaders, ckpt_path=resume_from, weights_only=True)
+    except (KeyboardInterrupt, SystemExit):
+        raise _stopped(folder) from None
+    except torch.OutOfMemoryError:
+        raise ResourceError(
+            "training", "the GPU's memory is exhausted", "Lower train.batch or data.window, or set train.precision."
+        ) from None
+    if trainer.interrupted:
+        raise _stopped(folder)
+
+
+def _stopped(folder: Path) -> Interrupted:
+    if (folder / "checkpoints" / "last.ckpt").exists():
+        return Interrupted("training", "interrupted", f"Go on with: volseg train --resume -o {folder}")
+    return Interrupted("training", "interrupted before the first epoch was finished", "Start again with --overwrite.")
+
+
+def _save_weights(folder: Path, network: nn.Module, prepared: Prepared) -> None:
+    write_model(folder / WEIGHTS, network.state_dict(), prepared.spec, prepared.recipe.to_dict())
+
+
+def _finish(catalog: Catalog, prepared: Prepared, folder: Path, checkpoints: Checkpoints) -> RunResult:
+    from volseg_core.report.run import write_report
+
+    weights = folder / WEIGHTS
+    _, length = read_header(weights)
+    rows = read_metrics(folder / "metrics.csv")
+    best = next((row for row in rows if int(row["epoch"]) == checkpoints.best_epoch), {})
+    scores = {key: float(value) for key, value in best.items() if key != "epoch" and value}
+    result = RunResult(folder, tensors_sha256(weights, length), checkpoints.best_epoch, scores)
+    write_report(catalog, prepared, result)
+    return result
+
+
+def _quieten() -> None:
+    """Silence what says nothing to a user of volseg."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")

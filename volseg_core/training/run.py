@@ -1,0 +1,292 @@
+"""A training run: data, facts, network, Lightning, and the folder that it leaves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from volseg_core.api import RunInfo
+from volseg_core.data.files import VolumeLike
+from volseg_core.data.generated import generated_volume
+from volseg_core.data.labelled import Labelled, read_labelled
+from volseg_core.data.split import Region, split, whole
+from volseg_core.errors import DataError, Interrupted, UsageError, VolsegError
+from volseg_core.machine import torch_device
+from volseg_core.model import WEIGHTS, ModelSpec
+from volseg_core.network import size_rules
+from volseg_core.progress import Progress
+from volseg_core.provenance import environment, keep_local_plugins, made_with, write_json, write_text
+from volseg_core.recipe import Recipe
+from volseg_core.recipe.resolve import absolute
+from volseg_core.registry import Registry
+from volseg_core.volume import ClassMap, Normalisation
+
+log = logging.getLogger("volseg")
+
+_THIN = 48
+GENERATED = "generated.h5"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command or the caller decides beside the recipe."""
+
+    folder: Path
+    resume: bool = False
+    overwrite: bool = False
+    start_from: Path | None = None
+    argv: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before the first step: the completed recipe and the regions."""
+
+    recipe: Recipe
+    spec: ModelSpec
+    train: list[Region]
+    held: list[Region]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run."""
+
+    folder: Path
+    model_id: str
+    best_epoch: int
+    scores: Mapping[str, float]
+
+
+def run_training(
+    registry: Registry,
+    recipe: Recipe,
+    options: RunOptions,
+    progress: Progress,
+    data: Sequence[VolumeLike] = (),
+    labels: Sequence[VolumeLike] = (),
+) -> RunResult:
+    """Train a recipe and return its run. ``data`` and ``labels`` replace the recipe's volumes (arrays, too).
+
+    Raises:
+        VolsegError: what is wrong, before anything is written; DivergedError during training; Interrupted.
+    """
+    folder = options.folder
+    _check_folder(options)
+    torch_device(recipe.train.device)
+    if recipe.generate is not None and not data:
+        recipe = generated_volume(registry.catalog, recipe, folder / GENERATED)
+    if not data and not recipe.data.train:
+        raise UsageError(
+            "data.train", "the recipe names no data", "Give --data FILE --labels FILE, or data.train and data.labels."
+        )
+    prepared = prepare(registry, recipe, data or recipe.data.train, labels or recipe.data.labels)
+    if options.resume:
+        _check_same_recipe(prepared.recipe, folder)
+    _write_start(registry, recipe, prepared, options)
+    info = RunInfo(folder, prepared.recipe.name, prepared.recipe.to_dict())
+    registry.plugins.manager.hook.volseg_run_started(run=info)
+    status, start = "failed", time.time()
+    result: RunResult | None = None
+    try:
+        from volseg_core.training.fit import fit
+
+        result = fit(registry.catalog, prepared, options, progress)
+        status = "done"
+    except Interrupted:
+        status = "interrupted"
+        raise
+    except VolsegError as error:
+        status = f"failed: {error.line()}"
+        raise
+    finally:
+        _write_end(folder, status, start, result)
+        registry.plugins.manager.hook.volseg_run_finished(run=info, status=status.partition(":")[0])
+    return result
+
+
+def prepare(
+    registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labels: Sequence[VolumeLike]
+) -> Prepared:
+    """Read the data and complete the recipe with what it says: classes, axes, channels.
+
+    Raises:
+        DataError: whatever is wrong with the data.
+    """
+    if len(data) != len(labels):
+        raise UsageError("data", f"{len(data)} volumes but {len(labels)} label volumes", "Give --labels for each --data.")
+    volumes, classes = read_labelled(registry.catalog, recipe, data, labels)
+    axes = choose_axes(recipe, volumes)
+    train, held = _regions(registry, recipe, volumes, classes, axes)
+    log.info("classes: %s", classes.describe())
+    if classes.ignore:
+        log.info("ignored ids: %s", ", ".join(map(str, classes.ignore)))
+    log.info("slices along: %s", ", ".join(axes))
+    for region in held:
+        log.info("held out for validation: %s", region.describe())
+    completed = _complete(recipe, volumes[0], classes, axes, data, labels)
+    divisor, minimum = size_rules(recipe)
+    spec = ModelSpec(
+        task=recipe.head.task,
+        in_channels=volumes[0].data.shape[0],
+        classes=classes,
+        normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
+        axes=axes,
+        divisor=divisor,
+        min_size=minimum,
+        spacing=volumes[0].grid.spacing,
+        unit=volumes[0].grid.unit,
+        made_with=completed.head.made_with,
+    )
+    return Prepared(completed, spec, train, held)
+
+
+def _regions(
+    registry: Registry, recipe: Recipe, volumes: Sequence[Labelled], classes: ClassMap, axes: str
+) -> tuple[list[Region], list[Region]]:
+    rule = recipe.data.val
+    if not rule.files:
+        return split(volumes, rule, axes)
+    extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, classes)
+    return [whole(volume) for volume in volumes], [whole(volume) for volume in extra]
+
+
+def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
+    """Return the slicing axes: what the recipe says, else all three where every volume is near to isotropic.
+
+    A volume counts as flat when its z extent is under 48 voxels and under half of the others, when its spacing
+    differs by more than a factor of two, or when its planes are independent images.
+
+    Raises:
+        UsageError: the recipe asks for slices across independent images.
+    """
+    wanted = recipe.data.axes
+    independent = recipe.data.independent or any(volume.grid.independent or volume.shape[0] == 1 for volume in volumes)
+    if wanted != "auto":
+        if independent and wanted != "z":
+            raise UsageError("data.axes", f"{wanted!r} slices across single or independent images", "Set data.axes=z.")
+        return wanted
+    flat = any(
+        not volume.grid.isotropic or (volume.shape[0] < _THIN and 2 * volume.shape[0] < min(volume.shape[1:]))
+        for volume in volumes
+    )
+    return "z" if independent or flat else "zyx"
+
+
+def _complete(
+    recipe: Recipe, first: Labelled, classes: ClassMap, axes: str, data: Sequence[VolumeLike], labels: Sequence[VolumeLike]
+) -> Recipe:
+    """Return the recipe with everything that was ``auto`` about the data written out."""
+    named = {item.name: item.id for item in classes.classes}
+    head = recipe.head.model_copy(update={"classes": named, "made_with": made_with(recipe.components())})
+    block = recipe.data.model_copy(
+        update={
+            "axes": axes,
+            "channels": int(first.data.shape[0]),
+            "train": _references(data),
+            "labels": _references(labels),
+        }
+    )
+    return recipe.replace(head=head, data=block)
+
+
+def _references(items: Sequence[VolumeLike]) -> tuple[str, ...]:
+    """Return absolute references of files; arrays leave none."""
+    return tuple(absolute(str(item)) for item in items if isinstance(item, (str, Path)))
+
+
+def _check_folder(options: RunOptions) -> None:
+    folder = options.folder
+    if folder.exists() and not folder.is_dir():
+        raise DataError(str(folder), "exists and is not a folder")
+    last = folder / "checkpoints" / "last.ckpt"
+    if options.resume:
+        if not last.is_file():
+            raise DataError(str(folder), "holds no checkpoints/last.ckpt to resume from", "Leave --resume out to start.")
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        if not options.overwrite:
+            raise DataError(
+                str(folder), "exists and is not empty", "Use --resume to go on, --overwrite to start again, or another -o."
+            )
+        if not (folder / "run.json").is_file() and not (folder / "resolved.yaml").is_file():
+            raise DataError(str(folder), "is not a run folder; it is not overwritten", "Choose another -o.")
+    parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    _check_writable(parent)
+
+
+def _check_writable(folder: Path) -> None:
+    import os
+
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(str(folder), "cannot be written to (no permission)", "Choose another -o.")
+
+
+def _check_same_recipe(recipe: Recipe, folder: Path) -> None:
+    """Raise a UsageError when a run is resumed with another recipe than it was started with."""
+    from volseg_core.recipe.layers import dotted, leaves
+    from volseg_core.registry import read_yaml
+
+    before = dict(leaves(read_yaml(folder / "resolved.yaml")))
+    now = dict(leaves(json.loads(json.dumps(recipe.to_dict()))))
+    changed = [
+        path for path in {**before, **now} if before.get(path) != now.get(path) and path[0] not in ("made_with", "summary")
+    ]
+    if changed:
+        notes = [f"{dotted(path)}: {before.get(path)!r} then, {now.get(path)!r} now" for path in changed[:8]]
+        raise UsageError(
+            "--resume", f"the recipe differs from {folder}'s in {len(changed)} places",
+            "Resume with the same options, or start anew with --from.", notes,
+        )
+
+
+def _write_start(registry: Registry, recipe: Recipe, prepared: Prepared, options: RunOptions) -> None:
+    import yaml
+
+    folder = options.folder
+    try:
+        if options.overwrite and not options.resume and folder.exists():
+            _clear(folder)
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (folder / "figures").mkdir(exist_ok=True)
+        if not options.resume:
+            write_text(folder / "recipe.yaml", yaml.safe_dump(dict(recipe.written), sort_keys=False))
+            resolved = json.loads(json.dumps(prepared.recipe.to_dict()))
+            write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
+        keep_local_plugins(registry, folder)
+        write_json(folder / "environment.json", environment(registry, prepared.recipe.components(), options.argv))
+        write_json(folder / "run.json", {"status": "running", "started": _stamp(time.time())})
+    except OSError as error:
+        raise DataError(str(folder), f"cannot be written to ({error.strerror})", "Choose another -o.") from None
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left, and nothing else."""
+    for name in ("checkpoints", "figures", "tensorboard", "report", "plugins"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("recipe.yaml", "resolved.yaml", "environment.json", "run.json", "metrics.csv", WEIGHTS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_end(folder: Path, status: str, start: float, result: RunResult | None) -> None:
+    content: dict[str, Any] = {
+        "status": status,
+        "started": _stamp(start),
+        "ended": _stamp(time.time()),
+        "seconds": round(time.time() - start, 2),
+    }
+    if result is not None:
+        content |= {"best_epoch": result.best_epoch, "model_id": result.model_id, "scores": dict(result.scores)}
+    write_json(folder / "run.json", content)
+
+
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+

@@ -1,0 +1,110 @@
+"""Windows: how a plane or box is padded and covered by windows of one shape, and how overlaps are weighted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+BLENDS = ("gaussian", "constant", "crop")
+
+
+def padded_size(size: int, divisor: int, minimum: int = 1) -> int:
+    """Return the smallest multiple of ``divisor`` that is at least ``size`` and ``minimum``."""
+    return -(-max(size, minimum) // divisor) * divisor
+
+
+def pad_to(array: np.ndarray[Any, Any], shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Pad the last axes of ``array`` at their ends to ``shape`` by reflection, repeated where the array is smaller.
+
+    A single plane is reflected onto itself, so any positive size can be padded to any larger one.
+    """
+    lead = array.ndim - len(shape)
+    grow = [max(0, target - size) for target, size in zip(shape, array.shape[lead:], strict=True)]
+    if not any(grow):
+        return array
+    return np.pad(array, [(0, 0)] * lead + [(0, extra) for extra in grow], mode="reflect")
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Cover a box of ``shape`` with windows of shape ``window`` that overlap by the share ``overlap``.
+
+    Window starts are spread evenly, so that the last window ends at the border; ``shape`` must be at least
+    ``window`` along every axis (pad first).
+
+    Attributes:
+        blend: weights inside a window: ``gaussian`` (sigma an eighth of the window, after nnU-Net,
+            doi:10.1038/s41592-020-01008-z), ``constant`` (plain mean) or ``crop`` (each voxel from the window whose
+            centre is nearest along each axis).
+    """
+
+    shape: tuple[int, ...]
+    window: tuple[int, ...]
+    overlap: float = 0.5
+    blend: str = "gaussian"
+
+    def __post_init__(self) -> None:
+        if self.blend not in BLENDS:
+            message = f"blend {self.blend!r} is not one of {', '.join(BLENDS)}"
+            raise ValueError(message)
+        if not 0 <= self.overlap < 1:
+            message = f"overlap {self.overlap!r} is not in [0, 1)"
+            raise ValueError(message)
+        if any(size < window for size, window in zip(self.shape, self.window, strict=True)):
+            message = f"shape {self.shape} is smaller than the window {self.window}"
+            raise ValueError(message)
+
+    def starts(self, axis: int) -> list[int]:
+        """Return where windows start along ``axis``."""
+        size, window = self.shape[axis], self.window[axis]
+        step = max(1, int(window * (1 - self.overlap)))
+        count = -(-(size - window) // step) + 1
+        return [round(index * (size - window) / max(1, count - 1)) for index in range(count)]
+
+    def boxes(self) -> list[tuple[slice, ...]]:
+        """Return the windows as boxes, in order."""
+        starts = [self.starts(axis) for axis in range(len(self.shape))]
+        return [
+            tuple(slice(start, start + size) for start, size in zip(corner, self.window, strict=True))
+            for corner in product(*starts)
+        ]
+
+    def profiles(self, axis: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+        """Return one weight profile per start along ``axis``; where they overlap, profiles sum to 1 everywhere."""
+        starts, window, size = self.starts(axis), self.window[axis], self.shape[axis]
+        raw = [self._profile(index, starts, window) for index in range(len(starts))]
+        total = np.zeros(size)
+        for start, profile in zip(starts, raw, strict=True):
+            total[start : start + window] += profile
+        return [
+            (profile / total[start : start + window]).astype(np.float32)
+            for start, profile in zip(starts, raw, strict=True)
+        ]
+
+    def _profile(self, index: int, starts: Sequence[int], window: int) -> np.ndarray[Any, Any]:
+        if self.blend == "constant":
+            return np.ones(window)
+        if self.blend == "gaussian":
+            offset = (np.arange(window) - (window - 1) / 2) / (window / 8)
+            return np.maximum(np.exp(-0.5 * offset**2), 1e-3)
+        profile = np.zeros(window)
+        start = starts[index]
+        low = 0 if index == 0 else -(-(starts[index - 1] + window + start) // 2) - start
+        high = window if index == len(starts) - 1 else -(-(start + window + starts[index + 1]) // 2) - start
+        profile[low:high] = 1
+        return profile
+
+    def weights(self) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+        """Return a weight array per box of `boxes`; overlapping windows' weights sum to 1 at every voxel."""
+        profiles = [self.profiles(axis) for axis in range(len(self.shape))]
+        result = []
+        for parts in product(*profiles):
+            weight = parts[0]
+            for part in parts[1:]:
+                weight = weight[..., None] * part
+            result.append(weight)
+        return result
