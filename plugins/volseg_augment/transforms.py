@@ -47,8 +47,8 @@ class Elastic(albumentations.ElasticTransform):  # type: ignore[misc]
     """Deform smoothly, with the borders of `Affine`.
 
     Nodes ``sigma`` pixels apart move by normal draws of standard deviation ``alpha`` pixels, cut at twice that, and
-    cubic interpolation moves what lies between. albumentations smooths white noise instead, which costs 6 to 10 times as
-    much and, as its filter repeats the border's noise, moves pixels of the corners by 20 standard deviations.
+    cubic interpolation moves what lies between. albumentations smooths white noise instead, which costs 6 to 8
+    times as much and, as its filter repeats the border's noise, moves corners by 20 standard deviations.
     """
 
     def get_params_dependent_on_data(

@@ -84,6 +84,7 @@ class Output:
         self._error: OSError | None = None
         self.seek = self._file.seek
         self.tell = self._file.tell
+        self.read = self._file.read
         self.readinto = self._file.readinto
 
     def write(self, data: memoryview) -> int:

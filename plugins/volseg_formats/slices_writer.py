@@ -47,7 +47,7 @@ class SlicesWriter:
             _check_replaceable(finals[name])
         staging = Staging(path)
         with staging.guard():
-            staging.check_space(2 * sum(nbytes(spec.shape, stored_dtype(spec)) for spec in specs.values()))
+            staging.check_space(sum(nbytes(spec.shape, stored_dtype(spec)) for spec in specs.values()))
             folders = {name: staging.output(final, folder=True) for name, final in finals.items()}
             maps = {name: create_scratch(staging.scratch(finals[name]), spec) for name, spec in specs.items()}
 

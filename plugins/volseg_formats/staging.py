@@ -65,7 +65,7 @@ class Staging:
         self._make_parent(self.path)
         free = shutil.disk_usage(self.path.parent).free
         if size > free:
-            what = f"cannot be written: it needs {_giga(size)} and the disk has {_giga(free)} left"
+            what = f"cannot be written: it needs {_size(size)} and the disk has {_size(free)} left"
             raise ResourceError(str(self.path), what, "Free some space or write to another disk")
 
     def publish(self) -> None:
@@ -130,5 +130,5 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _giga(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 10**9 else f"{size / 1e6:.1f} MB"

@@ -50,7 +50,7 @@ class TiffWriter:
         staging = Staging(path)
         with staging.guard():
             size = sum(nbytes(spec.shape, stored_dtype(spec)) for spec in specs.values())
-            staging.check_space(2 * size if packed else size)
+            staging.check_space(size)
             finals = {name: sibling(path, name, first=not at) for at, name in enumerate(specs)}
             outputs = {name: staging.output(final) for name, final in finals.items()}
             if packed:

@@ -48,7 +48,6 @@ class Maximum:
 
         Raises:
             UsageError: more than 64 views or 1024 classes.
-
         """
         if views > VIEWS:
             raise UsageError(NAME, f"takes at most {VIEWS} views, got {views}", "Use predict.merge=mean.")
@@ -64,7 +63,6 @@ class Maximum:
         Raises:
             UsageError: the view is not one of 0 to 63.
             PluginError: `start` was not called, or the shape does not fit the box.
-
         """
         shape = started(NAME, self._shape)
         if not 0 <= view < VIEWS:
@@ -92,7 +90,6 @@ class Maximum:
             DataError: a view gave NaN or values above 1, anywhere in the block.
             PluginError: nothing was added, or not everywhere in the box.
             UsageError: ``wanted`` names what this merge does not keep.
-
         """
         check_wanted(NAME, wanted, GIVES)
         key = added(NAME, self._state)[where]

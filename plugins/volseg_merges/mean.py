@@ -53,7 +53,6 @@ class Mean:
 
         Raises:
             UsageError: a total weight below 1 or above 255, where a step of the fixed point exceeds 1/128.
-
         """
         if not 1 <= views <= WEIGHT:
             what = f"takes views of a total weight of 1 to {WEIGHT}, got {views}"
@@ -70,7 +69,6 @@ class Mean:
         Raises:
             PluginError: `start` was not called, the shape does not fit the box, or the block received more
                 weight than was announced.
-
         """
         shape = started(NAME, self._shape)
         box = box_shape(where, shape)
@@ -102,7 +100,6 @@ class Mean:
             DataError: a view gave NaN or values above 1, anywhere in the block.
             PluginError: the block has not received its total weight.
             UsageError: ``wanted`` names what this merge does not keep.
-
         """
         check_wanted(NAME, wanted, GIVES)
         state = added(NAME, self._state)

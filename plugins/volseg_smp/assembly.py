@@ -59,10 +59,10 @@ class Assembly:
             raise UsageError("model.encoder.depth", what)
         return depth
 
-    def build(self, *, finest: int = 1, output_stride: int = 32, **options: Any) -> torch.nn.Module:
+    def build(self, *, finest: int | None = None, output_stride: int = 32, **options: Any) -> torch.nn.Module:
         """Return the network with the encoder's weights loaded.
 
-        ``finest`` is the first stage of features that the decoder cannot do without.
+        ``finest`` is the first stage whose features the decoder cannot do without (by default only the last is).
 
         Raises:
             UsageError: when decoder and encoder do not go together.
@@ -70,7 +70,7 @@ class Assembly:
         options["encoder_depth"] = self.depth
         model = self._on_own(options) if self.own else self._on_foreign(output_stride, options)
         channels = list(model.encoder.out_channels)
-        if self.architecture != "dpt" and 0 in (channels[-1], channels[max(finest, 0)]):
+        if channels[-1] == 0 or (finest is not None and channels[finest] == 0):
             what = f"{self.architecture!r} with {self.depth} stages needs a feature that {self.encoder.name!r} lacks"
             raise UsageError("model.encoder.depth", what, "This encoder starts at stride 4: take a larger depth.")
         model.name = f"{self.architecture}-{self.encoder.name}"

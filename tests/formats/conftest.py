@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from volseg_formats.tiff_writer import TiffWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 FORMATS: dict[str, tuple[Any, Any, str]] = {
     "hdf5-gzip": (Hdf5Reader(), Hdf5Writer(), "out.h5"),

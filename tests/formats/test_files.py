@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import errno
 import zipfile
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from volseg_core.api import DataError, ResourceError
 from volseg_formats.files import check_file, check_folder, error_number, reading, refuse_dataset, writing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -20,7 +24,9 @@ from volseg_formats.files import check_file, check_folder, error_number, reading
         (OSError(errno.EROFS, "Read-only file system"), DataError, "Read-only file system"),
     ],
 )
-def test_errors_of_writing_are_sentences(tmp_path, error, kind, text):
+def test_errors_of_writing_are_sentences(
+    tmp_path: Path, error: BaseException, kind: type[Exception], text: Any
+) -> None:
     with pytest.raises(kind) as caught, writing(tmp_path / "out.h5"):
         raise error
     assert str(caught.value).startswith(f"{tmp_path / 'out.h5'}: cannot be written: {text}")
@@ -35,30 +41,30 @@ def test_errors_of_writing_are_sentences(tmp_path, error, kind, text):
         (DataError("b", "is odd"), "b: is odd"),
     ],
 )
-def test_errors_of_reading_are_sentences(tmp_path, error, text):
+def test_errors_of_reading_are_sentences(tmp_path: Path, error: BaseException, text: Any) -> None:
     with pytest.raises(DataError) as caught, reading(tmp_path / "a.h5", "HDF5 file"):
         raise error
     assert text in str(caught.value)
 
 
-def test_memory_and_interrupts_pass(tmp_path):
+def test_memory_and_interrupts_pass(tmp_path: Path) -> None:
     for error in (MemoryError(), KeyboardInterrupt()):
         with pytest.raises(type(error)), reading(tmp_path, "file"):
             raise error
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such file\. The folder '.*/nowhere' does not exist"):
         check_file(tmp_path / "nowhere" / "a.h5")
     with pytest.raises(DataError, match="no such folder"):
         check_folder(tmp_path / "nowhere")
 
 
-def test_a_root_path_is_no_dataset(tmp_path):
+def test_a_root_path_is_no_dataset(tmp_path: Path) -> None:
     refuse_dataset(tmp_path, "/", "a TIFF file")
     with pytest.raises(DataError, match=r"a TIFF file has no datasets inside; '/data' cannot be opened\. Give '.*' al"):
         refuse_dataset(tmp_path, "/data", "a TIFF file")
 
 
-def test_an_error_without_number_has_none():
+def test_an_error_without_number_has_none() -> None:
     assert error_number(OSError("odd")) is None

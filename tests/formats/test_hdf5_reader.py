@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -9,14 +10,17 @@ import pytest
 from volseg_core.api import DataError
 from volseg_formats.hdf5_reader import Hdf5Reader
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(tmp_path: Path) -> Any:
     """Write datasets by name, each filled with its position in the mapping, and give the path."""
 
-    def write(shapes, attributes=(), of_file=(), dtype="uint8"):
+    def write(shapes: Any, attributes: Any = (), of_file: Any = (), dtype: Any = "uint8") -> Any:
         path = tmp_path / "scan.h5"
         with h5py.File(path, "w") as file:
             for at, (name, shape) in enumerate(shapes.items()):
@@ -43,24 +47,26 @@ VOLUME = (5, 6, 7)
         (["entry/detector/frames"], "labels", "/entry/detector/frames"),
     ],
 )
-def test_the_dataset_is_found_by_the_name_of_its_role(make, names, role, chosen):
+def test_the_dataset_is_found_by_the_name_of_its_role(
+    make: Callable[..., Path], names: list[str], role: str, chosen: Any
+) -> None:
     path = make(dict.fromkeys(names, VOLUME))
     with Hdf5Reader().open(path, role=role) as source:
         assert source.dataset == chosen
         assert (source.read((slice(0, 1),) * 3) == names.index(chosen[1:])).all()
 
 
-def test_only_volumes_count_as_the_only_dataset(make):
+def test_only_volumes_count_as_the_only_dataset(make: Callable[..., Path]) -> None:
     path = make({"entry/angles": (180,), "entry/volume": VOLUME, "entry/series": (2, 2, 5, 6, 7)})
     assert Hdf5Reader().open(path).dataset == "/entry/volume"
 
 
-def test_a_group_named_data_is_not_the_dataset(make):
+def test_a_group_named_data_is_not_the_dataset(make: Callable[..., Path]) -> None:
     path = make({"data/frames": VOLUME})
     assert Hdf5Reader().open(path).dataset == "/data/frames"
 
 
-def test_several_candidates_are_listed_with_their_shapes(make):
+def test_several_candidates_are_listed_with_their_shapes(make: Callable[..., Path]) -> None:
     path = make({"b": VOLUME, "a/x": (2, 3)})
     with pytest.raises(DataError) as caught:
         Hdf5Reader().open(path)
@@ -71,12 +77,12 @@ def test_several_candidates_are_listed_with_their_shapes(make):
 
 
 @pytest.mark.parametrize("dataset", ["entry/volume", "/entry/volume", "/entry/volume/"])
-def test_an_internal_path_needs_no_leading_slash(make, dataset):
+def test_an_internal_path_needs_no_leading_slash(make: Callable[..., Path], dataset: Any) -> None:
     path = make({"other": VOLUME, "entry/volume": VOLUME})
     assert Hdf5Reader().open(path, dataset).dataset == "/entry/volume"
 
 
-def test_a_wrong_internal_path_gets_the_nearest_name_and_the_list(make):
+def test_a_wrong_internal_path_gets_the_nearest_name_and_the_list(make: Callable[..., Path]) -> None:
     path = make({"other": VOLUME, "entry/volume": VOLUME})
     with pytest.raises(DataError) as caught:
         Hdf5Reader().open(path, "/entry/volme")
@@ -86,13 +92,13 @@ def test_a_wrong_internal_path_gets_the_nearest_name_and_the_list(make):
     )
 
 
-def test_a_group_as_internal_path_shows_what_it_holds(make):
+def test_a_group_as_internal_path_shows_what_it_holds(make: Callable[..., Path]) -> None:
     path = make({"other": VOLUME, "entry/volume": VOLUME})
     with pytest.raises(DataError, match=r"'/entry' is a group, not a dataset.*\n.*entry/volume \(5, 6, 7\)"):
         Hdf5Reader().open(path, "/entry")
 
 
-def test_a_soft_link_can_be_named(make):
+def test_a_soft_link_can_be_named(make: Callable[..., Path]) -> None:
     path = make({"a": VOLUME, "b": VOLUME})
     with h5py.File(path, "a") as file:
         file["link"] = h5py.SoftLink("/b")
@@ -106,7 +112,7 @@ def test_a_soft_link_can_be_named(make):
     ("shape", "axes"),
     [((6, 7), "yx"), ((5, 6, 7), "zyx"), ((2, 5, 6, 7), "czyx"), ((5, 6, 7, 3), "zyxc"), ((3, 5, 6, 4), "czyx")],
 )
-def test_axes_follow_from_the_dimensions(make, shape, axes):
+def test_axes_follow_from_the_dimensions(make: Callable[..., Path], shape: tuple[int, ...], axes: str) -> None:
     assert Hdf5Reader().open(make({"data": shape})).axes == axes
 
 
@@ -124,13 +130,15 @@ def test_axes_follow_from_the_dimensions(make, shape, axes):
         (3, "zyx"),
     ],
 )
-def test_an_axes_attribute_counts_when_it_is_valid(make, value, axes):
+def test_an_axes_attribute_counts_when_it_is_valid(make: Callable[..., Path], value: Any, axes: str) -> None:
     assert Hdf5Reader().open(make({"data": VOLUME}, {"axes": value})).axes == axes
     assert Hdf5Reader().open(make({"data": VOLUME}, of_file={"axes": value})).axes == axes
 
 
 @pytest.mark.parametrize(("shape", "number"), [((8,), "1 dimension"), ((2, 2, 2, 2, 2), "5 dimensions")])
-def test_other_numbers_of_dimensions_are_refused(make, shape, number):
+def test_other_numbers_of_dimensions_are_refused(
+    make: Callable[..., Path], shape: tuple[int, ...], number: Any
+) -> None:
     with pytest.raises(DataError, match=f"an array with {number} .* Name a dataset"):
         Hdf5Reader().open(make({"data": shape}), "data")
 
@@ -152,18 +160,20 @@ def test_other_numbers_of_dimensions_are_refused(make, shape, number):
         ({"unit": "um"}, None, ""),
     ],
 )
-def test_spacing_comes_from_the_usual_attributes(make, attributes, spacing, unit):
+def test_spacing_comes_from_the_usual_attributes(
+    make: Callable[..., Path], attributes: Any, spacing: Any, unit: Any
+) -> None:
     source = Hdf5Reader().open(make({"data": VOLUME}, attributes))
     assert (source.spacing, source.unit) == (spacing, unit)
 
 
-def test_attributes_of_the_dataset_go_before_those_of_the_file(make):
+def test_attributes_of_the_dataset_go_before_those_of_the_file(make: Callable[..., Path]) -> None:
     path = make({"data": VOLUME}, {"sample": "shell", "voxel_size_nm": [1, 2, 3]}, {"sample": "?", "beam": 12, "s": 1})
     source = Hdf5Reader().open(path)
     assert source.attributes == {"sample": "shell", "beam": 12, "s": 1}
 
 
-def test_big_endian_values_come_in_native_order(make):
+def test_big_endian_values_come_in_native_order(make: Callable[..., Path]) -> None:
     with Hdf5Reader().open(make({"other": VOLUME, "data": VOLUME}, dtype=">u2")) as source:
         values = source.read((slice(0, 2),) * 3)
     assert source.dtype == values.dtype == np.dtype("uint16")
@@ -171,7 +181,7 @@ def test_big_endian_values_come_in_native_order(make):
     assert (values == 1).all()
 
 
-def test_text_is_no_volume(tmp_path):
+def test_text_is_no_volume(tmp_path: Path) -> None:
     path = tmp_path / "text.h5"
     with h5py.File(path, "w") as file:
         file["data"] = np.array([[b"a", b"b"]])
@@ -181,7 +191,7 @@ def test_text_is_no_volume(tmp_path):
         Hdf5Reader().open(path, "data")
 
 
-def test_a_damaged_chunk_is_an_error_of_the_file(tmp_path):
+def test_a_damaged_chunk_is_an_error_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     values = np.random.default_rng(0).integers(0, 255, (4, 32, 32)).astype("uint8")
     with h5py.File(path, "w") as file:
@@ -197,7 +207,7 @@ def test_a_damaged_chunk_is_an_error_of_the_file(tmp_path):
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the development data is not in the repository")
-def test_real_files_are_understood():
+def test_real_files_are_understood() -> None:
     with Hdf5Reader().open(SHARED / "isbi2012_em" / "train.h5", role="labels") as source:
         assert (source.dataset, source.axes, source.spacing, source.unit) == ("/labels", "zyx", (50, 4, 4), "nm")
     with Hdf5Reader().open(SHARED / "dsb2018_nuclei2d" / "train.h5") as source:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,8 +16,10 @@ from volseg_formats.layout import Reshaped
     others=st.lists(st.integers(0, 3), max_size=3),
     data=st.data(),
 )
-def test_reshaped_boxes_are_those_of_the_reshaped_array(shape, ones, others, data):
-    def with_ones(places):
+def test_reshaped_boxes_are_those_of_the_reshaped_array(
+    shape: tuple[int, ...], ones: Any, others: Any, data: st.DataObject
+) -> None:
+    def with_ones(places: Any) -> Any:
         sizes = list(shape)
         for place in places:
             sizes.insert(min(place, len(sizes)), 1)
@@ -28,6 +32,6 @@ def test_reshaped_boxes_are_those_of_the_reshaped_array(shape, ones, others, dat
     np.testing.assert_array_equal(Reshaped(values, target)[box], values.reshape(target)[box])
 
 
-def test_other_shapes_are_refused():
+def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be shown"):
         Reshaped(np.zeros((2, 3)), (3, 2))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,24 +19,24 @@ json_values = st.recursive(
 
 @given(json_values)
 @settings(max_examples=40, deadline=None)
-def test_any_value_of_json_survives_an_hdf5_attribute(value):
+def test_any_value_of_json_survives_an_hdf5_attribute(value: Any) -> None:
     stored = to_text(value)
     assert isinstance(stored, (bool, int, float, str))
     assert from_text(stored) == value
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}', "[1]", '"quoted"', "null", "[not json", ""])
-def test_text_that_looks_like_json_stays_text(text):
+def test_text_that_looks_like_json_stays_text(text: Any) -> None:
     assert from_text(to_text(text)) == text
 
 
-def test_values_become_those_of_json():
+def test_values_become_those_of_json() -> None:
     values = {"a": np.float32(0.5), 1: np.array([[1, 2]]), "p": Path("x/y"), "b": b"\xc3\xa4", "t": (np.int8(3), None)}
     assert plain(values) == {"a": 0.5, "1": [[1, 2]], "p": "x/y", "b": "ä", "t": [3, None]}
     assert plain(np.bool_(True)) is True
 
 
-def test_unknown_spacing_and_unit_are_not_stored():
+def test_unknown_spacing_and_unit_are_not_stored() -> None:
     assert kept({"spacing": None, "unit": "", "overlap": 0, "note": ""}) == {"overlap": 0, "note": ""}
 
 
@@ -56,10 +57,10 @@ def test_unknown_spacing_and_unit_are_not_stored():
         (3, ""),
     ],
 )
-def test_units_have_one_name(text, unit):
+def test_units_have_one_name(text: Any, unit: Any) -> None:
     assert unit_name(text) == unit
 
 
 @pytest.mark.parametrize("values", [(0, 1, 1), (-1, 1, 1), (1, float("inf"), 1), "abc", None, [], [1, 2, 3, 4]])
-def test_spacing_must_be_positive_and_finite(values):
+def test_spacing_must_be_positive_and_finite(values: Any) -> None:
     assert spacing_of(values) is None

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 
 from volseg_core.api import ArraySpec, DataError
 from volseg_formats.hdf5_writer import Hdf5Writer
 from volseg_formats.sink import cast, checked_specs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -19,7 +24,7 @@ from volseg_formats.sink import cast, checked_specs
         (np.empty((0,), "float64"), "uint8"),
     ],
 )
-def test_values_that_fit_are_cast(values, dtype):
+def test_values_that_fit_are_cast(values: Any, dtype: str) -> None:
     cast_values = cast("out", "labels", values, np.dtype(dtype))
     assert cast_values.dtype == dtype
     np.testing.assert_array_equal(cast_values.astype(values.dtype), values)
@@ -37,12 +42,12 @@ def test_values_that_fit_are_cast(values, dtype):
         (np.array(["a"]), "uint8"),
     ],
 )
-def test_values_that_do_not_fit_are_refused(values, dtype):
+def test_values_that_do_not_fit_are_refused(values: Any, dtype: str) -> None:
     with pytest.raises(DataError, match=f"array 'labels' is {dtype} and cannot hold the given"):
         cast("out", "labels", values, np.dtype(dtype))
 
 
-def test_a_wrong_box_or_name_is_an_error_before_anything_is_written(tmp_path):
+def test_a_wrong_box_or_name_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
     with Hdf5Writer().create(tmp_path / "a.h5", {"labels": ArraySpec((2, 3, 4), "uint8")}, {}) as sink:
         with pytest.raises(DataError, match="no array 'label' was declared; there are labels"):
             sink.write("label", (slice(0, 2),) * 3, np.zeros((2, 2, 2)))
@@ -63,6 +68,6 @@ def test_a_wrong_box_or_name_is_an_error_before_anything_is_written(tmp_path):
         {"../labels": ArraySpec((2, 3, 4), "uint8")},
     ],
 )
-def test_arrays_that_cannot_be_written_are_refused(tmp_path, specs):
+def test_arrays_that_cannot_be_written_are_refused(tmp_path: Path, specs: Any) -> None:
     with pytest.raises(DataError):
         checked_specs(tmp_path / "a.h5", specs)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
@@ -10,13 +11,19 @@ import tifffile
 from volseg_core.api import ArraySpec, DataError
 from volseg_formats.slices_writer import SlicesWriter
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 VALUES = np.arange(24).reshape(2, 3, 4)
 
 
 @pytest.mark.parametrize(
     ("dtype", "suffix"), [("uint8", "png"), ("uint16", "png"), ("int32", "tif"), ("float32", "tif")]
 )
-def test_each_slice_is_an_image_that_others_read(tmp_path, save, dtype, suffix):
+def test_each_slice_is_an_image_that_others_read(
+    tmp_path: Path, save: Callable[..., Path], dtype: str, suffix: Any
+) -> None:
     folder = save(SlicesWriter(), tmp_path / "out", VALUES.astype(dtype), spacing=(3, 2, 1), unit="nm")
     assert sorted(path.name for path in folder.iterdir()) == [
         f"slice_00000.{suffix}",
@@ -30,14 +37,14 @@ def test_each_slice_is_an_image_that_others_read(tmp_path, save, dtype, suffix):
     assert json.loads((folder / "volume.json").read_text()) == {"axes": "zyx", "spacing": [3, 2, 1], "unit": "nm"}
 
 
-def test_channels_are_refused_with_the_formats_that_hold_them(tmp_path):
+def test_channels_are_refused_with_the_formats_that_hold_them(tmp_path: Path) -> None:
     specs = {"labels": ArraySpec((2, 3, 4), "uint8"), "probabilities": ArraySpec((2, 2, 3, 4), "float16", "czyx")}
     with pytest.raises(DataError, match=r"array 'probabilities' has the axes 'czyx'.* Write to \.h5, \.tif or \.npy"):
         SlicesWriter().create(tmp_path / "out", specs, {})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_a_users_files_is_never_replaced(tmp_path, tree):
+def test_a_folder_with_a_users_files_is_never_replaced(tmp_path: Path, tree: Callable[[Path], dict[str, str]]) -> None:
     for name in ("thesis.tex", "photo.png"):
         folder = tmp_path / name.split(".")[0]
         folder.mkdir()
@@ -49,7 +56,7 @@ def test_a_folder_with_a_users_files_is_never_replaced(tmp_path, tree):
     assert tree(tmp_path) == before
 
 
-def test_files_that_arrive_while_writing_are_kept(tmp_path):
+def test_files_that_arrive_while_writing_are_kept(tmp_path: Path) -> None:
     sink = SlicesWriter().create(tmp_path / "out", {"labels": ArraySpec((2, 3, 4), "uint8")}, {})
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "photo.png").write_text("mine")
@@ -58,7 +65,7 @@ def test_files_that_arrive_while_writing_are_kept(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "photo.png"]
 
 
-def test_an_empty_folder_is_used(tmp_path, save):
+def test_an_empty_folder_is_used(tmp_path: Path, save: Callable[..., Path]) -> None:
     (tmp_path / "out").mkdir()
     save(SlicesWriter(), tmp_path / "out", VALUES.astype("uint8"))
     assert len(list((tmp_path / "out").glob("*.png"))) == 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,11 +10,14 @@ import tifffile
 from volseg_core.api import DataError
 from volseg_formats.tiff_check import check_complete
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @pytest.mark.parametrize(
     "options", [{}, {"bigtiff": True}, {"byteorder": ">"}, {"tile": (16, 16), "compression": "zlib"}]
 )
-def test_a_whole_file_passes_and_any_cut_is_found(tmp_path, options):
+def test_a_whole_file_passes_and_any_cut_is_found(tmp_path: Path, options: dict[str, Any]) -> None:
     values = np.random.default_rng(0).integers(0, 255, (4, 20, 30)).astype("uint8")
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", **options)
     check_complete(tmp_path / "a.tif")
@@ -23,11 +27,11 @@ def test_a_whole_file_passes_and_any_cut_is_found(tmp_path, options):
         last = max(*ends, file.pages.next_page_offset + 4)
     for size in [*range(1, last, 37), last - 1]:
         (tmp_path / "cut.tif").write_bytes(raw[:size])
-        with pytest.raises(DataError, match="is truncated|is not a readable TIFF"):
+        with pytest.raises(DataError, match=r"is truncated|is not a readable TIFF"):
             check_complete(tmp_path / "cut.tif")
 
 
-def test_pages_in_a_circle_end(tmp_path):
+def test_pages_in_a_circle_end(tmp_path: Path) -> None:
     page = struct.pack("<HHHIII", 1, 256, 3, 1, 5, 8)  # its next page is itself
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + page)
     with pytest.raises(DataError, match="its pages form a circle"):
@@ -35,7 +39,7 @@ def test_pages_in_a_circle_end(tmp_path):
 
 
 @pytest.mark.parametrize("head", [b"II*\0", b"MM\0*", b"GIF89a", b"II\x2b\0\x08\0\0\0\x10"])
-def test_a_bare_header_is_no_tiff(tmp_path, head):
+def test_a_bare_header_is_no_tiff(tmp_path: Path, head: Any) -> None:
     (tmp_path / "a.tif").write_bytes(head)
     with pytest.raises(DataError, match="is not a readable TIFF"):
         check_complete(tmp_path / "a.tif")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,10 +10,13 @@ from volseg_core.api import DataError
 from volseg_formats.tiff_metadata import volume_axes
 from volseg_formats.tiff_reader import TiffReader
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 IMAGE, STACK = (6, 7), (5, 6, 7)
 
 
-def physical(path, shape, **options):
+def physical(path: Path, shape: tuple[int, ...], **options: Any) -> Any:
     tifffile.imwrite(path, np.zeros(shape, "uint8"), photometric="minisblack", **options)
     with TiffReader().open(path) as source:
         return source.spacing, source.unit
@@ -31,7 +36,7 @@ def physical(path, shape, **options):
         ({}, None, (None, "")),
     ],
 )
-def test_imagej_spacing(tmp_path, metadata, resolution, expected):
+def test_imagej_spacing(tmp_path: Path, metadata: Any, resolution: Any, expected: Any) -> None:
     options = {"imagej": True, "metadata": {"axes": "ZYX", **metadata}, "resolution": resolution}
     assert physical(tmp_path / "a.tif", STACK, **options) == expected
 
@@ -49,7 +54,9 @@ def test_imagej_spacing(tmp_path, metadata, resolution, expected):
         (IMAGE, None, None, (None, "")),
     ],
 )
-def test_resolution_tags_count_only_with_a_unit(tmp_path, shape, resolution, unit, expected):
+def test_resolution_tags_count_only_with_a_unit(
+    tmp_path: Path, shape: tuple[int, ...], resolution: Any, unit: Any, expected: Any
+) -> None:
     options = {"resolution": resolution, "resolutionunit": unit, "metadata": None}
     assert physical(tmp_path / "a.tif", shape, **options) == expected
 
@@ -63,7 +70,7 @@ def test_resolution_tags_count_only_with_a_unit(tmp_path, shape, resolution, uni
         ({}, (None, "")),
     ],
 )
-def test_ome_sizes(tmp_path, sizes, expected):
+def test_ome_sizes(tmp_path: Path, sizes: Any, expected: Any) -> None:
     metadata = {"axes": "ZYX", **{f"PhysicalSize{axis}": size for axis, size in sizes.items()}}
     assert physical(tmp_path / "a.ome.tif", STACK, ome=True, metadata=metadata) == expected
 
@@ -79,11 +86,11 @@ def test_ome_sizes(tmp_path, sizes, expected):
         ("TCYX", (5, 2, 6, 7), ("zcyx", (5, 2, 6, 7))),
     ],
 )
-def test_axes_of_tifffile_become_those_of_a_volume(axes, shape, expected):
+def test_axes_of_tifffile_become_those_of_a_volume(axes: str, shape: tuple[int, ...], expected: Any) -> None:
     assert volume_axes("a.tif", axes, shape) == expected
 
 
 @pytest.mark.parametrize(("axes", "shape"), [("HYX", (5, 6, 7)), ("TZYX", (2, 5, 6, 7)), ("QQQYX", (2, 2, 2, 3, 3))])
-def test_axes_that_are_no_volume_are_refused(axes, shape):
+def test_axes_that_are_no_volume_are_refused(axes: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=f"has the axes {axes}"):
         volume_axes("a.tif", axes, shape)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,16 @@ from volseg_formats.tiff_reader import TiffReader
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
-def counted(*shape, dtype="uint16"):
+def counted(*shape: Any, dtype: Any = "uint16") -> Any:
     return np.arange(np.prod(shape)).reshape(shape).astype(dtype)
 
 
-def opened(path, values, **options):
+def opened(path: Path, values: Any, **options: Any) -> Any:
     tifffile.imwrite(path, values, **{"photometric": "minisblack", **options})
     return TiffReader().open(path)
 
 
-def whole(source):
+def whole(source: Any) -> Any:
     return source.read((slice(None),) * len(source.shape))
 
 
@@ -39,7 +40,7 @@ def whole(source):
         ("YX", "yx", (6, 7), (6, 7)),
     ],
 )
-def test_imagej_hyperstacks(tmp_path, stored, axes, shape, expected):
+def test_imagej_hyperstacks(tmp_path: Path, stored: Any, axes: str, shape: tuple[int, ...], expected: Any) -> None:
     values = counted(*shape)
     source = opened(tmp_path / "a.tif", values, imagej=True, metadata={"axes": stored})
     assert (source.axes, source.shape) == (axes, expected)
@@ -56,7 +57,7 @@ def test_imagej_hyperstacks(tmp_path, stored, axes, shape, expected):
     ],
 )
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_ome_files(tmp_path, stored, axes, shape, compression):
+def test_ome_files(tmp_path: Path, stored: Any, axes: str, shape: tuple[int, ...], compression: Any) -> None:
     values = counted(*shape)
     metadata = {"axes": stored, "PhysicalSizeX": 100, "PhysicalSizeY": 200, "PhysicalSizeZ": 300}
     metadata |= {f"PhysicalSize{axis}Unit": "nm" for axis in "XYZ"}
@@ -85,7 +86,9 @@ def test_ome_files(tmp_path, stored, axes, shape, compression):
 )
 @given(data=st.data())
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
-def test_boxes_of_other_programs_files(tmp_path, options, shape, axes, data):
+def test_boxes_of_other_programs_files(
+    tmp_path: Path, options: dict[str, Any], shape: tuple[int, ...], axes: str, data: st.DataObject
+) -> None:
     values = counted(*shape, dtype="uint8" if options.get("photometric") == "rgb" else "uint16")
     source = opened(tmp_path / "a.tif", values, **options)
     assert (source.axes, source.shape) == (axes, shape)
@@ -98,7 +101,7 @@ def test_boxes_of_other_programs_files(tmp_path, options, shape, axes, data):
     source.close()
 
 
-def test_only_the_touched_strips_and_pages_are_decoded(tmp_path):
+def test_only_the_touched_strips_and_pages_are_decoded(tmp_path: Path) -> None:
     values = counted(4, 64, 48)
     path = tmp_path / "a.tif"
     opened(path, values, compression="zlib", rowsperstrip=16, metadata=None).close()
@@ -115,7 +118,7 @@ def test_only_the_touched_strips_and_pages_are_decoded(tmp_path):
             source.read((slice(1, 2), slice(31, 33), slice(0, 48)))
 
 
-def test_pages_scattered_over_the_file(tmp_path):
+def test_pages_scattered_over_the_file(tmp_path: Path) -> None:
     values = counted(4, 6, 7, dtype="float32")
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         for plane in values:
@@ -126,7 +129,7 @@ def test_pages_scattered_over_the_file(tmp_path):
     np.testing.assert_array_equal(source.read((slice(1, 3), slice(2, 5), slice(0, 7))), values[1:3, 2:5])
 
 
-def test_a_time_series_of_volumes_is_refused(tmp_path):
+def test_a_time_series_of_volumes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has the axes TZYX \(3, 5, 6, 7\), which are not .* one time point"):
         opened(tmp_path / "a.tif", counted(3, 5, 6, 7), imagej=True, metadata={"axes": "TZYX"})
 
@@ -134,7 +137,9 @@ def test_a_time_series_of_volumes_is_refused(tmp_path):
 @pytest.mark.parametrize("options", [{}, {"metadata": None}, {"imagej": True}, {"ome": True}])
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9, 0.99, 0.999])
-def test_a_cut_file_is_never_a_shorter_volume(tmp_path, options, compression, part):
+def test_a_cut_file_is_never_a_shorter_volume(
+    tmp_path: Path, options: dict[str, Any], compression: Any, part: float
+) -> None:
     if options.get("imagej"):
         options = {**options, "metadata": {"axes": "ZYX"}}
     values = np.random.default_rng(0).integers(0, 255, (20, 30, 40)).astype("uint8")
@@ -142,11 +147,11 @@ def test_a_cut_file_is_never_a_shorter_volume(tmp_path, options, compression, pa
     opened(path, values, compression=compression, **options).close()
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(DataError, match="is truncated|is not a readable TIFF"):
+    with pytest.raises(DataError, match=r"is truncated|is not a readable TIFF"):
         TiffReader().open(path)
 
 
-def test_a_wrong_description_is_not_shouted_at_the_user(tmp_path, caplog):
+def test_a_wrong_description_is_not_shouted_at_the_user(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.tif"
     values = counted(5, 6, 7)
     opened(path, values, imagej=True, metadata={"axes": "ZYX"}).close()
@@ -158,7 +163,7 @@ def test_a_wrong_description_is_not_shouted_at_the_user(tmp_path, caplog):
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the development data is not in the repository")
-def test_a_tile_of_a_whole_slide_is_read_without_the_rest():
+def test_a_tile_of_a_whole_slide_is_read_without_the_rest() -> None:
     path = SHARED / "monuseg_he_wsi" / "slide.tif"
     with TiffReader().open(path) as source, tifffile.TiffFile(path) as file:
         assert (source.axes, source.shape) == ("yxc", (2000, 3000, 3))

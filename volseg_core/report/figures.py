@@ -53,8 +53,14 @@ def draw_examples(examples: Sequence[Example], names: Sequence[str], path: Path)
     """Draw one row per slice: image, truth, prediction, and where the two differ."""
     plt = _pyplot()
     colours = [*_COLOURS, *(f"C{index}" for index in range(len(names)))][: len(names)]
+    heights = [max(0.5, 3 * example.image.shape[0] / example.image.shape[1]) for example in examples]
     figure, axes = plt.subplots(
-        len(examples), 4, figsize=(12, 3.1 * len(examples) + 0.6), squeeze=False, layout="constrained"
+        len(examples),
+        4,
+        figsize=(12, sum(heights) + 0.35 * len(examples) + 0.5),
+        squeeze=False,
+        layout="constrained",
+        height_ratios=heights,
     )
     for row, example in zip(axes, examples, strict=True):
         shown = (
@@ -67,21 +73,20 @@ def draw_examples(examples: Sequence[Example], names: Sequence[str], path: Path)
             axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set_title(title, fontsize=9)
             axis.set_axis_off()
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
-    figure.legend(handles, names, loc="outside lower center", ncols=min(8, len(names)), fontsize=9)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours[1:]]
+    figure.legend(handles, names[1:], loc="outside lower center", ncols=min(8, len(names)), fontsize=9)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def _paint(image: Image, labels: Image, colours: Sequence[str]) -> Image:
-    """Lay class colours over an image; the background class stays grey."""
+    """Lay class colours over an image; the first class stays grey."""
     from matplotlib.colors import to_rgb
 
     picture = np.repeat(image[..., None], 3, axis=-1).astype(np.float32)
-    for index, colour in enumerate(colours):
-        if index > 0 or len(colours) == 1:
-            mask = labels == index
-            picture[mask] = 0.4 * picture[mask] + 0.6 * np.asarray(to_rgb(colour), np.float32)
+    for index, colour in enumerate(colours[1:], start=1):
+        mask = labels == index
+        picture[mask] = 0.4 * picture[mask] + 0.6 * np.asarray(to_rgb(colour), np.float32)
     return picture
 
 

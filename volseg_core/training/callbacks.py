@@ -118,9 +118,9 @@ class EpochPlan(lightning.Callback):
 class ProgressDisplay(lightning.Callback):
     """Advances a task with every step; its note holds the last scores."""
 
-    def __init__(self, task: Task, log: Callable[[str], None], monitor: str) -> None:
+    def __init__(self, task: Task, say: Callable[[str], None], monitor: str) -> None:
         super().__init__()
-        self.task, self.log, self.monitor = task, log, monitor
+        self.task, self.say, self.monitor = task, say, monitor
         self.note = ""
 
     def on_train_batch_end(
@@ -134,7 +134,7 @@ class ProgressDisplay(lightning.Callback):
         assert isinstance(pl_module, SegmentationModule)  # noqa: S101
         shown = {key: pl_module.scores[key] for key in ("train/loss", self.monitor) if key in pl_module.scores}
         self.note = ", ".join(f"{key} {value:.4f}" for key, value in shown.items())
-        self.log(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {self.note}")
+        self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {self.note}")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

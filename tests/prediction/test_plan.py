@@ -1,0 +1,76 @@
+"""Plans: which views and windows a prediction uses."""
+
+from __future__ import annotations
+
+import pytest
+
+from volseg_core.errors import UsageError
+from volseg_core.model import ModelSpec
+from volseg_core.prediction.plan import check_channels, make_plan
+from volseg_core.recipe import ComponentUse, PredictBlock
+from volseg_core.registry import load_registry
+from volseg_core.volume import ClassMap, ClassName, Normalisation
+
+
+def spec(axes="zyx"):
+    classes = ClassMap((ClassName(0, "a"), ClassName(5, "b")))
+    return ModelSpec("multiclass", 1, classes, Normalisation(), axes, 32, 64)
+
+
+@pytest.fixture(scope="module")
+def merge():
+    return ComponentUse(load_registry().catalog.find("merge", "mean"), {})
+
+
+def plan_of(merge, axes="zyx", shape=(64, 64, 64), independent=False, **rule):
+    return make_plan(spec(axes), PredictBlock(**rule), merge, shape, ("labels",), independent=independent)
+
+
+@pytest.mark.parametrize(
+    ("rule", "axes", "views", "weight"),
+    [
+        ({}, "zyx", 3, 3),
+        ({}, "z", 1, 1),
+        ({"quality": "low"}, "zyx", 1, 1),
+        ({"quality": "medium"}, "z", 1, 1),
+        ({"quality": "high"}, "zyx", 12, 12),
+        ({"quality": "high"}, "z", 4, 4),
+        ({"quality": "max"}, "zyx", 24, 24),
+        ({"quality": "legacy12"}, "zyx", 8, 12),
+        ({"views": ("z,y,x", "z,x,y")}, "zyx", 2, 2),
+    ],
+)
+def test_number_of_views_and_their_weight(merge, rule, axes, views, weight):
+    plan = plan_of(merge, axes, **rule)
+    assert (len(plan.views), plan.total_weight) == (views, weight)
+
+
+def test_a_single_image_is_only_sliced_along_z(merge):
+    """A 2D image, and a stack of independent ones, are never sliced across."""
+    assert {view.axis for view, _ in plan_of(merge, shape=(1, 64, 64), quality="high").views} == {0}
+    assert {view.axis for view, _ in plan_of(merge, independent=True, quality="high").views} == {0}
+
+
+def test_progress_counts_every_plane_of_every_view(merge):
+    assert plan_of(merge).slices((10, 20, 30)) == 60
+
+
+def test_planes_are_padded_to_the_divisor_and_the_minimum(merge):
+    plan = plan_of(merge)
+    assert plan.window((70, 100)) == ((96, 128), (96, 128))
+    assert plan.window((10, 10)) == ((64, 64), (64, 64))
+
+
+def test_large_planes_are_covered_by_windows(merge):
+    padded, window = plan_of(merge).window((5000, 300))
+    assert padded == (5024, 320)
+    assert window == (5024, 320), "1.6 million pixels still go whole"
+    assert plan_of(merge).window((5000, 5000)) == ((5024, 5024), (1024, 1024))
+    assert plan_of(merge, window=(100, 200)).window((500, 500)) == ((512, 512), (128, 224))
+
+
+def test_channels_must_agree():
+    with pytest.raises(UsageError, match="scan.tif: has 3 channels; the model was trained on 1"):
+        check_channels(spec(), 3, "scan.tif")
+
+

@@ -1,0 +1,145 @@
+"""Every network on encoders of every family: shapes, depths, and what cannot go together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+from volseg_core.api import UsageError
+from volseg_smp.plugin import volseg_architectures
+
+ARCHITECTURES = {architecture.name: architecture for architecture in volseg_architectures()}
+PYRAMIDS = [name for name in ARCHITECTURES if name != "dpt"]
+VIT = "tu-test_vit"
+
+
+def make(name: str, encoder: Any, in_channels: int = 1, num_classes: int = 3, **params: Any) -> torch.nn.Module:
+    module, _, attribute = ARCHITECTURES[name].target.partition(":")
+    context = {"in_channels": in_channels, "num_classes": num_classes, "encoder": encoder}
+    defaults = {key: param.default for key, param in ARCHITECTURES[name].params.items()}
+    return getattr(import_module(module), attribute)(**context, **(defaults | params)).eval()
+
+
+@torch.no_grad()
+def sizes(network: torch.nn.Module, *sides: tuple[int, int], channels: int = 1) -> list[tuple[int, ...]]:
+    device = next(network.parameters()).device
+    return [tuple(network(torch.randn(2, channels, *side, device=device)).shape) for side in sides]
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_the_output_has_the_size_of_the_input(name: str, choose: Callable[..., Any]) -> None:
+    least = max(ARCHITECTURES[name].min_size, 32)
+    network = make(name, choose("resnet18"))
+    assert sizes(network, (least, least), (least + 32, least)) == [(2, 3, least, least), (2, 3, least + 32, least)]
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_a_network_trains(name: str, choose: Callable[..., Any]) -> None:
+    network = make(name, choose("resnet18")).train()
+    least = ARCHITECTURES[name].min_size
+    network(torch.randn(2, 1, least, least)).square().mean().backward()
+    stem = next(network.encoder.parameters())
+    assert stem.grad is not None
+    assert stem.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+@pytest.mark.parametrize("depth", [3, 4])
+def test_a_shallower_encoder_still_gives_the_full_size(name: str, depth: int, choose: Callable[..., Any]) -> None:
+    with torch.device("meta"):  # shapes only
+        network = make(name, choose("resnet18", depth=depth), in_channels=3)
+    assert len(network.encoder.out_channels) == depth + 1
+    assert sizes(network, (128, 128), channels=3) == [(2, 3, 128, 128)]
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_an_encoder_that_starts_at_stride_4_works(name: str, choose: Callable[..., Any]) -> None:
+    with torch.device("meta"):
+        network = make(name, choose("tu-convnext_atto"))
+    assert sizes(network, (128, 160)) == [(2, 3, 128, 160)]
+
+
+def test_windows_of_a_transformer_take_any_size(choose: Callable[..., Any]) -> None:
+    with torch.device("meta"):
+        network = make("unet", choose("tu-swin_tiny_patch4_window7_224"))
+    assert sizes(network, (64, 96)) == [(2, 3, 64, 96)]
+
+
+def test_a_stem_of_several_branches_takes_one_channel(choose: Callable[..., Any]) -> None:
+    assert sizes(make("unet", choose("mobileone_s0")), (32, 32)) == [(2, 3, 32, 32)]
+
+
+def test_dpt_takes_any_multiple_of_32_on_a_vision_transformer(choose: Callable[..., Any]) -> None:
+    network = make("dpt", choose(VIT), decoder_fusion_channels=16, decoder_intermediate_channels=(8, 8, 8, 8))
+    assert sizes(network, (64, 64), (96, 32)) == [(2, 3, 64, 64), (2, 3, 96, 32)]
+
+
+def test_dpt_obeys_depth_and_output_indices(choose: Callable[..., Any]) -> None:
+    network = make("dpt", choose(VIT, depth=2), decoder_fusion_channels=8, encoder_output_indices=[0, 3])
+    assert network.encoder._output_indices == [0, 3]
+    assert sizes(network, (64, 64)) == [(2, 3, 64, 64)]
+    with pytest.raises(UsageError, match=r"^model.encoder_output_indices: \[0, 3\] has 2 items for depth 3"):
+        make("dpt", choose(VIT, depth=3), encoder_output_indices=[0, 3])
+
+
+def test_options_reach_the_decoder(choose: Callable[..., Any]) -> None:
+    network = make(
+        "unet",
+        choose("resnet18", depth=3),
+        decoder_channels=[24, 12, 6],
+        decoder_use_norm="identity",
+        decoder_attention_type="scse",
+        decoder_interpolation="bilinear",
+    )
+    blocks = network.decoder.blocks
+    assert [block.conv2[0].out_channels for block in blocks] == [24, 12, 6]
+    assert isinstance(blocks[0].conv1[1], torch.nn.Identity)
+    assert type(blocks[0].attention1.attention).__name__ == "SCSEModule"
+    assert blocks[0].interpolation_mode == "bilinear"
+
+
+def test_a_shallower_decoder_keeps_its_finest_stages(choose: Callable[..., Any]) -> None:
+    network = make("unet", choose("resnet18", depth=2))
+    assert [block.conv2[0].out_channels for block in network.decoder.blocks] == [32, 16]
+
+
+def test_deeplab_dilates_what_is_ours(choose: Callable[..., Any]) -> None:
+    network = make("deeplabv3", choose("resnet18"), encoder_output_stride=16)
+    with torch.no_grad():
+        assert network.encoder(torch.randn(1, 1, 64, 64))[-1].shape[-1] == 4
+
+
+REFUSED = [
+    ("unet", VIT, {}, {}, f"model.encoder: encoder '{VIT}' is a vision transformer without a feature pyramid; only 'dpt' works "
+     "with it. Take -s model=dpt, or an encoder such as 'resnet34' or 'tu-convnext_tiny'."),
+    ("dpt", "resnet18", {}, {}, "model.encoder: 'dpt' works on vision transformers; encoder 'resnet18' is a feature pyramid. "
+     "Take an encoder such as 'tu-vit_small_patch16_224' or 'tu-vit_base_patch16_224', or another architecture."),
+    ("unetplusplus", "mit_b0", {}, {}, "model: 'unetplusplus' cannot be built on encoder 'mit_b0': UnetPlusPlus is not support "
+     "encoder_name=mit_b0. Take another encoder, or change the options of the model."),
+    ("linknet", "mit_b0", {}, {}, "model: 'linknet' cannot be built on encoder 'mit_b0': Encoder `mit_b0` is not supported for "
+     "Linknet. Take another encoder, or change the options of the model."),
+    ("deeplabv3", "vgg11", {}, {}, "model: 'deeplabv3' cannot be built on encoder 'vgg11': 'VGG' models do not support dilated "
+     "mode due to Max Pooling operations for downsampling!. Take another encoder, or change the options of the model."),
+    ("fpn", "resnet18", {"depth": 2}, {}, "model.encoder.depth: 'fpn' works with 3 to 5 stages, not 2"),
+    ("unet", "tu-convnext_atto", {"depth": 1}, {}, "model.encoder.depth: 'unet' with 1 stages needs a feature that "
+     "'tu-convnext_atto' lacks. This encoder starts at stride 4: take a larger depth."),
+    ("fpn", "tu-convnext_atto", {"depth": 4}, {}, "model.encoder.depth: 'fpn' with 4 stages needs a feature that "
+     "'tu-convnext_atto' lacks. This encoder starts at stride 4: take a larger depth."),
+    ("unet", "resnet18", {}, {"decoder_channels": [8, 4]}, "model: [8, 4] has 2 items for 5 stages of the encoder. Give one "
+     "number of channels per stage, or a smaller model.encoder.depth."),
+    ("manet", "tu-inception_v3", {}, {}, "model.encoder: the features of encoder 'tu-inception_v3' are not exact halves of each "
+     "other, which 'manet' needs. Only 'unet' works with it (-s model=unet)."),
+    ("unet", "resnet19", {}, {}, "model.encoder: no encoder named 'resnet19' in smp or timm"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "encoder", "encoder_params", "params", "text"), REFUSED)
+def test_what_cannot_go_together_is_a_usage_error(
+    name: str, encoder: str, encoder_params: dict[str, Any], params: dict[str, Any], text: str, choose: Callable[..., Any]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        make(name, choose(encoder, **encoder_params), **params)
+    assert str(caught.value) == text

