@@ -19,10 +19,12 @@ import multiprocessing
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TABLE = Path(__file__).resolve().parents[1] / "plugins" / "volseg_smp" / "encoders.json"
 OPTIONS = {"": {}, "d": {"dynamic_img_size": True}, "w": {"strict_img_size": False}}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import KINDS, Component
-from volseg_core.discovery import BUILTIN, PluginRecord, Plugins, plugins_from_modules
+from volseg_core.discovery import BUILTIN, plugins_from_modules
 from volseg_core.errors import PluginError, UsageError, VolsegError, did_you_mean, known_names
+from volseg_core.plugins import describe
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from volseg_core.plugins import PluginRecord, Plugins
 
 
 @dataclass(frozen=True)
@@ -36,25 +41,28 @@ class Provided:
 
 
 class Catalog:
-    """All components, found by qualified or bare name in one way on every machine."""
+    """All components, found by qualified or bare name in one way on every machine.
+
+    ``aliases`` are those of the registry file, by kind; ``block`` maps qualified names to the place that blocks them.
+    """
 
     def __init__(
         self,
         plugins: Plugins,
         aliases: Mapping[str, Mapping[str, str]] | None = None,
-        block: Sequence[str] = (),
+        block: Mapping[str, str] | None = None,
     ) -> None:
         self.plugins = plugins
         self.aliases = aliases or {}
         self._by_id: dict[tuple[str, str], Provided] = {}
         self._by_name: dict[tuple[str, str], list[Provided]] = {}
         self._by_alias: dict[tuple[str, str], list[Provided]] = {}
-        self._blocked: set[tuple[str, str]] = set()
+        self._blocked: dict[tuple[str, str], str] = {}
         for record in plugins.records:
             for component in record.components:
                 provided = Provided(record, component)
-                if provided.id in block:
-                    self._blocked.add((component.kind, provided.id))
+                if block and provided.id in block:
+                    self._blocked[component.kind, provided.id] = block[provided.id]
                 else:
                     self._add(provided)
 
@@ -120,105 +128,113 @@ class Catalog:
 
     def names(self, kind: str) -> list[str]:
         """Return bare names that resolve, and qualified ones of components that others shadow."""
-        result = []
-        for provided in self.all(kind):
-            result.append(provided.id if self.bare_name(provided) else provided.component.name)
-        return result
+        return [provided.id if self.bare_name(provided) else provided.component.name for provided in self.all(kind)]
 
     def _unknown(self, kind: str, name: str, where: str) -> UsageError:
-        blocked = [identity for of_kind, identity in self._blocked if of_kind == kind]
-        for identity in blocked:
-            if name in (identity, identity.rsplit("/", 1)[1]):
-                return UsageError(where, f"{kind} {identity!r} is blocked by plugins.block, --block or VOLSEG_BLOCK")
+        for (of_kind, identity), place in self._blocked.items():
+            if of_kind == kind and name in (identity, identity.rpartition("/")[2]):
+                return UsageError(where, f"{kind} {identity!r} is blocked by {place}")
         if "/" in name:
             known = [provided.id for provided in self.all(kind)]
         else:
             known = [provided.component.name for provided in self.all(kind)]
             known += [alias for provided in self.all(kind) for alias in provided.component.aliases]
         notes = [f"known: {known_names(set(known))}"] if known else []
-        notes += [_mention(record) for record in self.plugins.failed()]
-        notes += [
-            f"note: plugin {record.label} is {record.status} ({record.reason}); it may provide it."
-            for record in self.plugins.records
-            if record.status == "blocked" and name.startswith(f"{record.id}/")
-        ]
-        return UsageError(where, f"no {kind} named {name!r}", did_you_mean(name, known), notes)
+        return UsageError(where, f"no {kind} named {name!r}", did_you_mean(name, known), [*notes, *self._suspects(name)])
 
-    def build(self, provided: Provided, params: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> Any:
+    def _suspects(self, name: str) -> list[str]:
+        """Return a note on plugins that may provide ``name`` and did not load."""
+        failed = self.plugins.failed()
+        owners = [record for record in self.plugins.records if record.status != "ok" and name.startswith(f"{record.id}/")]
+        if owners:
+            return [f"note: plugin {owners[0].id} {owners[0].complaint()}. See: volseg plugins list"]
+        if len(failed) == 1:
+            told = f"plugin {failed[0].id} {failed[0].complaint()}"
+        else:
+            told = f"plugins {', '.join(record.id for record in failed)} did not load"
+        return [f"note: {told}; it may provide it. See: volseg plugins list --broken"] if failed else []
+
+    def build(
+        self, provided: Provided, params: Mapping[str, Any], context: Mapping[str, Any] | None = None, where: str = ""
+    ) -> Any:
         """Call the component's target with its parameters and the context values that it wants.
+
+        ``where`` is the component's place in a recipe, for messages.
 
         Raises:
             PluginError: the target does not import, needs a missing distribution, or raised.
         """
-        target = self.load(provided)
+        target = self.load(provided, where)
         available = context or {}
         missing = [name for name in provided.component.wants if name not in available]
         if missing:
+            listed = ", ".join(missing)
             raise PluginError(
-                provided.describe(), f"wants {', '.join(missing)}, which is not known where a {provided.kind} is built"
+                where or provided.kind,
+                f"{provided.describe()} wants {listed}, which is not known where a {provided.kind} is built",
             )
         wanted = {name: available[name] for name in provided.component.wants}
         try:
             return target(**params, **wanted)
-        except VolsegError:
+        except (VolsegError, MemoryError):
             raise
         except Exception as error:
-            raise blame(provided, error) from error
+            raise blame(provided, error, where) from error
 
-    def load(self, provided: Provided) -> Any:
+    def load(self, provided: Provided, where: str = "") -> Any:
         """Import the component's target; its requirements are checked first."""
-        check_needs(provided)
+        check_needs(provided, where)
         module_name, _, attribute = provided.component.target.partition(":")
         try:
             module = provided.plugin.modules.get(module_name) or import_module(module_name)
             return getattr(module, attribute)
-        except VolsegError:
+        except (VolsegError, MemoryError):
             raise
         except Exception as error:
-            raise blame(provided, error) from error
+            raise blame(provided, error, where) from error
 
 
-def check_needs(provided: Provided) -> None:
+def check_needs(provided: Provided, where: str = "") -> None:
     """Raise a PluginError when a requirement of the component is not installed in the right version."""
     from importlib import metadata
 
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
     for line in provided.component.needs:
-        wanted = Requirement(line)
         try:
+            wanted = Requirement(line)
             met = wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+        except InvalidRequirement:
+            raise PluginError(
+                where or provided.kind, f"{provided.describe()} needs {line!r}, which is not a requirement (PEP 508)"
+            ) from None
         except metadata.PackageNotFoundError:
             met = False
         if not met:
             extra = provided.component.extra
             fix = f"{provided.plugin.id}[{extra}]" if extra else line
             raise PluginError(
-                provided.describe(), f"needs {line}, which is not installed", notes=[f'pip install "{fix}"']
+                where or provided.kind,
+                f"{provided.describe()} needs {line}, which is not installed",
+                notes=[f'pip install "{fix}"'],
             )
 
 
-def blame(provided: Provided, error: Exception) -> PluginError:
+def blame(provided: Provided, error: Exception, where: str = "") -> PluginError:
     """Return the error of a component's own code, naming the plugin and how to go on without it."""
-    text = " ".join(str(error).split()) or "no message"
     record = provided.plugin
-    hint = "" if record.id == BUILTIN else f"try again with --block {record.id}"
-    return PluginError(
-        provided.describe(), f"{type(error).__name__}: {text} (raised in {record.label})", hint
-    )
+    way_out = "" if record.id == BUILTIN else f"; try again with --block {record.id}"
+    what = f"{provided.describe()}: {describe(error)}" if where else describe(error)
+    return PluginError(where or provided.describe(), what, f"raised in {record.label}{way_out}")
 
 
 def _ambiguous(kind: str, name: str, where: str, providers: Iterable[Provided]) -> UsageError:
     ordered = sorted(providers, key=lambda item: item.plugin.id)
-    labels = " and ".join(item.plugin.label for item in ordered)
-    ids = " or ".join(item.id for item in ordered)
-    first = ordered[0].id
-    note = f"Write {ids}, or add to registry.yaml:  aliases: {{{kind}: {{{name}: {first}}}}}"
+    labels = _listed([item.plugin.label for item in ordered], "and")
+    ids = _listed([item.id for item in ordered], "or")
+    note = f"Write {ids}, or add to registry.yaml:  aliases: {{{kind}: {{{name}: {ordered[0].id}}}}}"
     return UsageError(where, f"{kind} {name!r} is provided by {labels}", notes=[note])
 
 
-def _mention(record: PluginRecord) -> str:
-    return (
-        f"note: plugin {record.label} did not load ({record.reason}); it may provide it. "
-        "See: volseg plugins list --broken"
-    )
+def _listed(items: Sequence[str], last: str) -> str:
+    return f" {last} ".join(filter(None, (", ".join(items[:-1]), items[-1])))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 class ExitCode(IntEnum):
@@ -38,11 +41,16 @@ class VolsegError(Exception):
     def line(self) -> str:
         """Return the first line, without the notes."""
         text = f"{self.where}: {self.what}" if self.where else self.what
-        # "Did you mean 'x'?" and the like follow the full stop of what went wrong
-        return f"{text}. {self.hint}" if self.hint else text
+        if self.hint:
+            return f"{text}. {self.hint}"
+        return text if text.endswith(("?", "!")) else f"{text}."
 
     def __str__(self) -> str:
         return "\n".join([self.line(), *(f"  {note}" for note in self.notes)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # errors travel between processes: the default would call the class with one argument
+        return type(self), (self.where, self.what, self.hint, self.notes)
 
 
 class UsageError(VolsegError):
@@ -51,7 +59,7 @@ class UsageError(VolsegError):
     code = ExitCode.USAGE
 
 
-class RecipeErrors(UsageError):
+class RecipeErrors(UsageError):  # noqa: N818  (it holds several)
     """All that is wrong with a recipe, reported at once."""
 
     def __init__(self, errors: Sequence[VolsegError]) -> None:
@@ -60,6 +68,9 @@ class RecipeErrors(UsageError):
 
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.errors,)
 
 
 class PluginError(VolsegError):
@@ -86,7 +97,7 @@ class DivergedError(VolsegError):
     code = ExitCode.DIVERGED
 
 
-class Interrupted(VolsegError):
+class Interrupted(VolsegError):  # noqa: N818  (the user's wish, not an error)
     """The user stopped the work; the text says how to resume."""
 
     code = ExitCode.INTERRUPTED

@@ -6,44 +6,65 @@ import os
 import shutil
 from pathlib import Path
 
-from volseg_core.errors import ResourceError
+from volseg_core.errors import ResourceError, UsageError, did_you_mean
+
+DEVICES = ("auto", "cpu", "cuda")
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
 
 
-def cpu_count() -> int:
-    """Return how many CPUs this process may use: affinity and the container's quota, at least 1."""
+def cpu_count(cgroup: Path = _CGROUP) -> int:
+    """Return how many CPUs this process may use: affinity and the quota of ``cgroup``, at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cpu_quota()
+    quota = cpu_quota(cgroup)
     return max(1, min(allowed, int(quota + 0.5) if quota else allowed))
 
 
-def _cpu_quota() -> float | None:
+def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
+    """Return the CPUs that a control group (version 2, else 1) allows, or None without a limit."""
     try:
-        limit, period = (_CGROUP / "cpu.max").read_text().split()
+        limit, period = (cgroup / "cpu.max").read_text().split()
         return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         pass
-    try:
-        limit = int((_CGROUP / "cpu/cpu.cfs_quota_us").read_text())
-        return limit / int((_CGROUP / "cpu/cpu.cfs_period_us").read_text()) if limit > 0 else None
-    except (OSError, ValueError):
-        return None
+    quota, interval = _number(cgroup / "cpu/cpu.cfs_quota_us"), _number(cgroup / "cpu/cpu.cfs_period_us")
+    return quota / interval if quota and interval and quota > 0 else None
 
 
-def memory_available() -> int | None:
-    """Return bytes of main memory that can still be used, or None where the system does not say."""
+def memory_available(cgroup: Path = _CGROUP, meminfo: Path = _MEMINFO) -> int | None:
+    """Return bytes of main memory that can still be used, or None where the system does not say.
+
+    The limit of ``cgroup`` counts too; its page cache does not, for the kernel gives that back.
+    """
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = meminfo.read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
+    except (OSError, StopIteration, ValueError, IndexError):
         return None
+    for folder, limit, used, cache in (
+        (cgroup, "memory.max", "memory.current", "inactive_file"),
+        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        most, now = _number(folder / limit), _number(folder / used)
+        if most is not None and now is not None:
+            return min(free, max(0, most - now + _statistic(folder / "memory.stat", cache)))
+    return free
+
+
+def _number(path: Path) -> int | None:
     try:
-        limit = int((_CGROUP / "memory.max").read_text())
-        used = int((_CGROUP / "memory.current").read_text())
+        return int(path.read_text())
     except (OSError, ValueError):
-        return free
-    return min(free, max(0, limit - used))
+        return None
+
+
+def _statistic(path: Path, name: str) -> int:
+    try:
+        pairs = (line.split() for line in path.read_text().splitlines())
+        return next((int(pair[1]) for pair in pairs if pair[0] == name), 0)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def shared_memory() -> int | None:
@@ -58,18 +79,23 @@ def torch_device(wanted: str) -> str:
     """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        ResourceError: a GPU was asked for and torch sees none; never a silent fall-back.
+        UsageError: another word. ResourceError: a GPU was asked for and torch sees none; never a silent fall-back.
     """
-    import torch
-
+    where = "device"
+    if wanted not in DEVICES:
+        hint = did_you_mean(wanted, DEVICES) or "CUDA_VISIBLE_DEVICES chooses among several GPUs."
+        raise UsageError(where, f"{wanted!r} is not one of {', '.join(DEVICES)}", hint)
     if wanted == "cpu":
         return "cpu"
+    import torch
+
     if torch.cuda.is_available():
         return "cuda"
     if wanted == "cuda":
         built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
         raise ResourceError(
-            "device", f"cuda was asked for, but torch {torch.__version__} (built for {built}) sees no GPU",
+            where,
+            f"cuda was asked for, but torch {torch.__version__} (built for {built}) sees no GPU",
             "Run volseg doctor; in a container give --gpus all; or use --device cpu.",
         )
     return "cpu"

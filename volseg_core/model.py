@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from volseg_core.errors import DataError
+from volseg_core.errors import DataError, ResourceError
 from volseg_core.volume import ClassMap, ClassName, Normalisation
 
 SPEC_VERSION = 1
 WEIGHTS = "weights.safetensors"
 _SPEC_KEY, _RECIPE_KEY = "volseg.spec", "volseg.recipe"
+_LENGTH_BYTES = 8
 _MAX_HEADER = 64 * 1024 * 1024
 _PICKLES = (b"\x80", b"PK\x03\x04")
 
@@ -57,25 +58,32 @@ class ModelSpec:
             raise DataError(where, f"has spec version {version!r}; this volseg reads {SPEC_VERSION}", "Update volseg.")
         try:
             classes = tuple(ClassName(int(item["id"]), str(item["name"])) for item in content["classes"])
-            spacing = content["spacing"]
+            low, high = map(float, content["normalisation"]["clip"])
             return cls(
                 task=str(content["task"]),
                 in_channels=int(content["in_channels"]),
                 classes=ClassMap(classes, tuple(int(item) for item in content["ignore"])),
-                normalisation=Normalisation(
-                    str(content["normalisation"]["kind"]), tuple(map(float, content["normalisation"]["clip"]))  # type: ignore[arg-type]
-                ),
+                normalisation=Normalisation(str(content["normalisation"]["kind"]), (low, high)),
                 axes=str(content["axes"]),
                 divisor=int(content["divisor"]),
                 min_size=int(content["min_size"]),
                 dims=int(content["dims"]),
                 window=tuple(map(int, content["window"])),
-                spacing=None if spacing is None else tuple(map(float, spacing)),  # type: ignore[arg-type]
+                spacing=_spacing(content["spacing"]),
                 unit=str(content["unit"]),
                 made_with=dict(content["made_with"]),
             )
+        except DataError as error:
+            raise DataError(where, f"has a damaged volseg.spec ({error.line()})") from None
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(where, f"has a damaged volseg.spec ({type(error).__name__}: {error})") from None
+
+
+def _spacing(content: Any) -> tuple[float, float, float] | None:
+    if content is None:
+        return None
+    z, y, x = map(float, content)
+    return z, y, x
 
 
 @dataclass(frozen=True)
@@ -97,14 +105,15 @@ def find_weights(path: Path) -> Path:
     if path.is_dir():
         weights = path / WEIGHTS
         if not weights.is_file():
-            raise DataError(str(path), f"is not a finished run: it holds no {WEIGHTS}", "Train first, or name the file.")
+            what = f"is not a finished run: it holds no {WEIGHTS}"
+            raise DataError(str(path), what, "Train first, or name the file.")
         return weights
     if not path.exists():
         raise DataError(str(path), "does not exist")
     return path
 
 
-def read_model(path: Path | str) -> ModelFile:
+def read_model(path: str | os.PathLike[str]) -> ModelFile:
     """Read what a model file says about itself; no tensor is loaded and nothing is executed.
 
     Raises:
@@ -112,14 +121,21 @@ def read_model(path: Path | str) -> ModelFile:
     """
     weights = find_weights(Path(path))
     header, length = read_header(weights)
-    metadata = header.get("__metadata__", {})
-    if _SPEC_KEY not in metadata or _RECIPE_KEY not in metadata:
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or _SPEC_KEY not in metadata or _RECIPE_KEY not in metadata:
         raise DataError(str(weights), "was not made by volseg: it carries no volseg.spec")
-    try:
-        spec, recipe = json.loads(metadata[_SPEC_KEY]), json.loads(metadata[_RECIPE_KEY])
-    except json.JSONDecodeError:
-        raise DataError(str(weights), "has a damaged volseg.spec or volseg.recipe") from None
+    spec, recipe = (_document(metadata, key, weights) for key in (_SPEC_KEY, _RECIPE_KEY))
     return ModelFile(weights, ModelSpec.from_dict(spec, str(weights)), recipe, tensors_sha256(weights, length))
+
+
+def _document(metadata: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(metadata[key])
+    except (TypeError, ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise DataError(str(path), f"has a damaged {key}")
+    return content
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -128,55 +144,90 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
     Raises:
         DataError: the file is a pickle, truncated or something else.
     """
+    where = str(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(8)
-            if start.startswith(_PICKLES) and not _plausible(start, size):
-                raise DataError(
-                    str(path), "is a pickle or archive, which can run code when loaded; refused",
-                    "Give a volseg run folder or a .safetensors file.",
-                )
-            if len(start) < 8 or not _plausible(start, size):  # noqa: PLR2004
-                raise DataError(str(path), "is not a safetensors file, or is truncated")
-            (length,) = struct.unpack("<Q", start)
+            start = file.read(_LENGTH_BYTES)
+            length = _header_length(start, size)
+            if length is None:
+                raise _not_safetensors(where, start)
             header = json.loads(file.read(length))
+            held = _tensor_bytes(header)
     except OSError as error:
-        raise DataError(str(path), f"cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise DataError(str(path), "is not a safetensors file: its header is damaged") from None
-    if not isinstance(header, dict):
-        raise DataError(str(path), "is not a safetensors file: its header is damaged")
-    ends = [int(item["data_offsets"][1]) for name, item in header.items() if name != "__metadata__"]
-    if 8 + length + max(ends, default=0) != size:
-        raise DataError(str(path), "is truncated: it ends before its last tensor")
+        raise DataError(where, f"cannot be read ({error.strerror})") from None
+    except (LookupError, TypeError, ValueError, RecursionError):
+        raise DataError(where, "is not a safetensors file: its header is damaged") from None
+    missing = _LENGTH_BYTES + length + held - size
+    if missing > 0:
+        raise DataError(where, f"is truncated: {missing} bytes are missing", "Copy or download the file again.")
+    if missing < 0:
+        raise DataError(where, f"is damaged: {-missing} bytes follow its last tensor")
     return header, length
 
 
-def _plausible(start: bytes, size: int) -> bool:
-    if len(start) < 8:  # noqa: PLR2004
-        return False
-    (length,) = struct.unpack("<Q", start)
-    return bool(0 < length <= min(size - 8, _MAX_HEADER))
+def _header_length(start: bytes, size: int) -> int | None:
+    """Return the length of the JSON header, or None when the first bytes of a file of ``size`` cannot state one."""
+    if len(start) < _LENGTH_BYTES:
+        return None
+    length = int(struct.unpack("<Q", start)[0])
+    return length if 0 < length <= min(size - _LENGTH_BYTES, _MAX_HEADER) else None
+
+
+def _tensor_bytes(header: Any) -> int:
+    """Return how many bytes of tensors follow a header; raises LookupError, TypeError or ValueError if it is none."""
+    ends = [0]
+    for name, item in header.items() if isinstance(header, dict) else [("", header)]:
+        if name != "__metadata__":
+            start, end = map(int, item["data_offsets"])
+            if not 0 <= start <= end:
+                message = f"offsets {start} and {end} of {name!r}"
+                raise ValueError(message)
+            ends.append(end)
+    return max(ends)
+
+
+def _not_safetensors(where: str, start: bytes) -> DataError:
+    if start.startswith(_PICKLES):
+        return DataError(
+            where,
+            "is a pickle or archive, which can run code when loaded; refused",
+            "Give a volseg run folder or a .safetensors file.",
+        )
+    return DataError(where, "is not a safetensors file, or is truncated")
 
 
 def tensors_sha256(path: Path, header_length: int) -> str:
     """Return the model id: sha256 of the tensors' bytes, whatever the metadata says."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        file.seek(8 + header_length)
+        file.seek(_LENGTH_BYTES + header_length)
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
 
 
 def write_model(path: Path, tensors: Mapping[str, Any], spec: ModelSpec, recipe: Mapping[str, Any]) -> str:
-    """Write tensors (torch) with spec and recipe under a temporary name, rename, and return the model id."""
+    """Write tensors (torch) with spec and recipe under a temporary name, rename, and return the model id.
+
+    Raises:
+        DataError: the folder cannot be written to. ResourceError: the disk is full.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     metadata = {_SPEC_KEY: json.dumps(spec.to_dict()), _RECIPE_KEY: json.dumps(recipe)}
     part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, part, metadata)
-    part.replace(path)
+    try:
+        save_file(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, part, metadata
+        )
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        text = " ".join(str(error).split())
+        kind = ResourceError if "No space left" in text or "quota" in text.lower() else DataError
+        raise kind(str(path), f"cannot be written ({text})", "Choose another folder.") from None
+    finally:
+        part.unlink(missing_ok=True)
     _, length = read_header(path)
     return tensors_sha256(path, length)

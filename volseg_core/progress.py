@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich import progress as rich_progress
+    from rich.console import Console
 
 _LINE_EVERY = 10.0
 
@@ -21,15 +26,15 @@ class Task(Protocol):
 class Progress(Protocol):
     """Shows tasks."""
 
-    def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Task]:
-        """Show a task while the context lasts."""
+    def task(self, name: str, total: int, unit: str, *, done: int = 0) -> AbstractContextManager[Task]:
+        """Show a task while the context lasts; ``done`` units of it were finished by an earlier run."""
 
 
 class Silent:
     """Shows nothing: the default in Python."""
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:  # noqa: ARG002
+    def task(self, name: str, total: int, unit: str, *, done: int = 0) -> Iterator[Task]:  # noqa: ARG002
         """Count for nobody."""
         yield _Nothing()
 
@@ -40,49 +45,61 @@ class _Nothing:
 
 
 class Lines:
-    """Prints a line every ten seconds and one at the end: for logs and job files."""
+    """Prints a line every ``every`` seconds and one at the end: for logs and job files.
+
+    ``stream`` is standard error unless given; ``clock`` returns seconds.
+    """
+
+    def __init__(
+        self, stream: TextIO | None = None, every: float = _LINE_EVERY, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.stream, self.every, self.clock = stream, every, clock
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
-        """Print lines to standard error."""
-        task = _LineTask(name, total, unit)
+    def task(self, name: str, total: int, unit: str, *, done: int = 0) -> Iterator[Task]:
+        """Print lines with rate and remaining time."""
+        task = _LineTask(self, name, total, unit, done)
         yield task
         task.finish()
 
 
 class _LineTask:
-    def __init__(self, name: str, total: int, unit: str) -> None:
-        self.name, self.total, self.unit = name, total, unit
-        self.done, self.note = 0, ""
-        self.start = self.printed = time.monotonic()
+    def __init__(self, display: Lines, name: str, total: int, unit: str, done: int) -> None:
+        self.display, self.name, self.total, self.unit = display, name, total, unit
+        self.before, self.done, self.note = done, done, ""
+        self.start = self.printed = display.clock()
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         self.done += amount
         self.note = note or self.note
-        if time.monotonic() - self.printed >= _LINE_EVERY:
-            self._print()
+        if self.display.clock() - self.printed >= self.display.every:
+            self._print(ended=False)
 
     def finish(self) -> None:
-        if self.done:
-            self._print()
+        if self.done > self.before:
+            self._print(ended=True)
 
-    def _print(self) -> None:
-        self.printed = time.monotonic()
+    def _print(self, *, ended: bool) -> None:
+        self.printed = self.display.clock()
         elapsed = max(self.printed - self.start, 1e-9)
-        rate = self.done / elapsed
-        left = (self.total - self.done) / rate if rate else 0
-        tail = f", {_duration(left)} left" if self.done < self.total else f", took {_duration(elapsed)}"
-        note = f", {self.note}" if self.note else ""
-        line = f"{self.name}: {self.done}/{self.total} {self.unit}, {rate:.3g} {self.unit}/s{tail}{note}"
-        print(line, file=sys.stderr, flush=True)  # noqa: T201  (this is the progress display)
+        rate = (self.done - self.before) / elapsed
+        parts = [f"{self.name}: {self.done}/{self.total} {self.unit}", f"{rate:.3g} {self.unit}/s"]
+        if ended:
+            parts.append(f"took {duration(elapsed)}")
+        elif rate:
+            parts.append(f"{duration(max(0, self.total - self.done) / rate)} left")
+        print(", ".join([*parts, *filter(None, [self.note])]), file=self.display.stream or sys.stderr, flush=True)
 
 
 class Bars:
-    """A bar with rate and remaining time, by rich."""
+    """A bar with rate and remaining time, by rich, on standard error unless a console is given."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
-        """Draw a bar on standard error."""
+    def task(self, name: str, total: int, unit: str, *, done: int = 0) -> Iterator[Task]:
+        """Draw a bar."""
         from rich import progress
         from rich.console import Console
 
@@ -95,29 +112,27 @@ class Bars:
             progress.TimeRemainingColumn(),
             progress.TextColumn("{task.fields[note]}"),
         )
-        with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-            yield _BarTask(bar, bar.add_task(name, total=total, note="", rate=""), unit)
+        with progress.Progress(*columns, console=self.console or Console(stderr=True)) as bar:
+            yield _BarTask(bar, bar.add_task(name, total=total, completed=done, note="", rate=""), unit)
 
 
 class _BarTask:
-    def __init__(self, bar: object, identity: object, unit: str) -> None:
+    def __init__(self, bar: rich_progress.Progress, identity: rich_progress.TaskID, unit: str) -> None:
         self.bar, self.identity, self.unit = bar, identity, unit
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        from rich.progress import Progress as RichProgress
-
-        assert isinstance(self.bar, RichProgress)  # noqa: S101
-        task = self.bar.tasks[0]
-        rate = f"{task.speed:.3g} {self.unit}/s" if task.speed else ""
-        self.bar.update(task.id, advance=amount, rate=rate, note=note or task.fields["note"])
+        speed = self.bar.tasks[0].speed
+        shown = {"note": note} if note else {}
+        self.bar.update(self.identity, advance=amount, rate=f"{speed:.3g} {self.unit}/s" if speed else "", **shown)
 
 
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds + 0.5), 60)
+def duration(seconds: float) -> str:
+    """Return seconds in words: ``3 h 05 min``, ``2 min 07 s`` or ``12 s``."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def display(*, quiet: bool) -> Silent | Lines | Bars:

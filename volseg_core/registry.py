@@ -7,12 +7,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import KINDS
 from volseg_core.catalog import Catalog
-from volseg_core.discovery import PluginPolicy, Plugins, discover
-from volseg_core.errors import DataError, RecipeErrors, UsageError, VolsegError, did_you_mean
+from volseg_core.discovery import PluginPolicy, discover, normalise
+from volseg_core.errors import RecipeErrors, UsageError, VolsegError, did_you_mean
+from volseg_core.reading import read_yaml
+
+if TYPE_CHECKING:
+    from volseg_core.plugins import Plugins
+
+__all__ = ["Registry", "RegistryFile", "find_registry_file", "load_registry", "read_registry_file", "read_yaml"]
 
 FILE_NAME = "registry.yaml"
 IMAGE_FILE = Path("/opt/volseg/registry.yaml")
@@ -43,39 +49,49 @@ class Registry:
     catalog: Catalog
 
 
-def load_registry(
-    path: Path | str | None = None, *, block: Sequence[str] = (), builtin_only: bool = False
-) -> Registry:
+def load_registry(path: Path | str | None = None, *, block: Sequence[str] = (), builtin_only: bool = False) -> Registry:
     """Find and read the registry file, discover plugins and return the catalog.
 
     The file is ``path``, else ``$VOLSEG_REGISTRY``, else ``./registry.yaml``, else the image's, else none.
 
     Raises:
-        UsageError: the file has unknown keys or values. DataError: it cannot be read.
+        RecipeErrors: all that is wrong with the file. DataError: it cannot be read.
         PluginError: a required plugin is missing.
     """
     file = read_registry_file(find_registry_file(path))
-    blocked = [*file.policy.block, *block, *os.environ.get("VOLSEG_BLOCK", "").replace(",", " ").split()]
     policy = PluginPolicy(
         mode="builtin" if builtin_only else file.policy.mode,
         require=() if builtin_only else file.policy.require,
-        block=tuple(blocked),
+        block=_blocked(block, "--block") | _blocked_by_environment() | file.policy.block,
         local=file.policy.local,
     )
     plugins = discover(policy)
     return Registry(file, plugins, Catalog(plugins, file.aliases, policy.block))
 
 
+def _blocked_by_environment() -> dict[str, str]:
+    return _blocked(os.environ.get("VOLSEG_BLOCK", "").replace(",", " ").split(), "VOLSEG_BLOCK")
+
+
+def _blocked(names: Sequence[str], place: str) -> dict[str, str]:
+    """Return what blocks each plugin id or qualified component name; the distribution's name may be spelt freely."""
+    ids = []
+    for name in names:
+        plugin, slash, component = name.partition("/")
+        ids.append(f"{plugin if plugin == 'local' else normalise(plugin)}{slash}{component}")
+    return dict.fromkeys(ids, place)
+
+
 def find_registry_file(path: Path | str | None) -> Path | None:
     """Return the registry file that applies, or None.
 
     Raises:
-        DataError: a file was named and does not exist.
+        UsageError: a file was named and does not exist.
     """
     for origin, named in (("--registry", path), ("VOLSEG_REGISTRY", os.environ.get("VOLSEG_REGISTRY"))):
         if named:
             if not Path(named).is_file():
-                raise DataError(origin, f"{str(named)!r} does not exist")
+                raise UsageError(origin, f"{str(named)!r} does not exist")
             return Path(named)
     return next((file for file in (Path(FILE_NAME), IMAGE_FILE) if file.is_file()), None)
 
@@ -84,85 +100,108 @@ def read_registry_file(path: Path | None) -> RegistryFile:
     """Parse and check a registry file.
 
     Raises:
-        RecipeErrors: all that is wrong with it.
+        RecipeErrors: all that is wrong with it. DataError: it cannot be read.
     """
     if path is None:
         return RegistryFile()
-    content = read_yaml(path)
-    errors: list[VolsegError] = []
-    _check_keys(content, _KEYS, path.name, errors)
-    version = content.get("version", 1)
+    checked = _Checked(read_yaml(path), path.name)
+    checked.keys(checked.content, _KEYS, path.name)
+    version = checked.content.get("version", 1)
     if version != 1:
-        errors.append(UsageError(f"{path.name}: version", f"{version!r} is not 1, the version that this volseg reads"))
-    plugins = _mapping(content, "plugins", path.name, errors)
-    _check_keys(plugins, _PLUGIN_KEYS, f"{path.name}: plugins", errors)
+        checked.wrong(f"{path.name}: version", f"{version!r} is not 1, the version that this volseg reads")
+    file = RegistryFile(
+        path=path.resolve(),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        policy=_policy(checked, path),
+        aliases=_aliases(checked),
+        defaults=_defaults(checked),
+        recipes=_recipes(checked),
+        default_recipe=str(checked.content.get("default_recipe") or ""),
+    )
+    if checked.errors:
+        raise RecipeErrors(checked.errors)
+    return file
+
+
+class _Checked:
+    """The content of a registry file, with the errors found so far."""
+
+    def __init__(self, content: dict[str, Any], name: str) -> None:
+        self.content, self.name = content, name
+        self.errors: list[VolsegError] = []
+
+    def wrong(self, where: str, what: str, hint: str = "", notes: Sequence[str] = ()) -> None:
+        self.errors.append(UsageError(where, what, hint, notes))
+
+    def keys(self, content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+        for key in content:
+            if key not in known:
+                listed = [f"known: {', '.join(known)}"]
+                self.wrong(where, f"unknown key {key!r}", did_you_mean(str(key), known), listed)
+
+    def mapping(self, content: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+        value = content.get(key)
+        if value is not None and not isinstance(value, dict):
+            self.wrong(f"{where}{key}", f"{value!r} is not a mapping")
+        return value if isinstance(value, dict) else {}
+
+    def strings(self, content: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+        value = content.get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.wrong(f"{where}{key}", f"{value!r} is not a list of names")
+            return ()
+        return tuple(value)
+
+    def kind(self, kind: str, where: str) -> None:
+        if kind not in KINDS:
+            listed = [f"kinds: {', '.join(KINDS)}"]
+            self.wrong(where, f"{kind!r} is not a kind of component", did_you_mean(kind, KINDS), listed)
+
+
+def _policy(checked: _Checked, path: Path) -> PluginPolicy:
+    plugins = checked.mapping(checked.content, "plugins", "")
+    checked.keys(plugins, _PLUGIN_KEYS, "plugins")
     mode = plugins.get("mode", "installed")
     if mode not in _MODES:
         hint = did_you_mean(str(mode), _MODES)
-        errors.append(UsageError("plugins.mode", f"{mode!r} is not one of {', '.join(_MODES)}", hint))
-    aliases = _mapping(content, "aliases", path.name, errors)
-    defaults = _mapping(content, "defaults", path.name, errors)
-    for section in aliases:
-        _check_kind(section, "aliases", errors)
-    for section in defaults:
-        _check_kind(section.partition("/")[0], f"defaults.{section}", errors)
-    recipes = _mapping(content, "recipes", path.name, errors)
-    for name, recipe in recipes.items():
-        if not isinstance(recipe, Mapping):
-            errors.append(UsageError(f"recipes.{name}", "a recipe is a mapping"))
-    if errors:
-        raise RecipeErrors(errors)
-    return RegistryFile(
-        path=path.resolve(),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        policy=PluginPolicy(
-            mode=mode,
-            require=tuple(map(str, plugins.get("require") or ())),
-            block=tuple(map(str, plugins.get("block") or ())),
-            local=tuple((path.parent / str(item)).resolve() for item in plugins.get("local") or ()),
-        ),
-        aliases=aliases,
-        defaults=defaults,
-        recipes=recipes,
-        default_recipe=str(content.get("default_recipe") or ""),
+        checked.wrong("plugins.mode", f"{mode!r} is not one of {', '.join(_MODES)}", hint)
+    return PluginPolicy(
+        mode=str(mode),
+        require=checked.strings(plugins, "require", "plugins."),
+        block=_blocked(checked.strings(plugins, "block", "plugins."), f"plugins.block in {path.name}"),
+        local=tuple((path.parent / item).resolve() for item in checked.strings(plugins, "local", "plugins.")),
     )
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
-
-    Raises:
-        DataError: the file cannot be read or is not YAML. UsageError: it is not a mapping.
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(str(path), f"cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(str(path), f"is not YAML ({' '.join(str(error).split())})") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UsageError(str(path), f"holds {type(content).__name__}, not a mapping of keys to values")
-    return content
+def _aliases(checked: _Checked) -> dict[str, dict[str, str]]:
+    sections = checked.mapping(checked.content, "aliases", "")
+    for kind in sections:
+        checked.kind(str(kind), "aliases")
+        for name, target in checked.mapping(sections, kind, "aliases.").items():
+            if not isinstance(target, str) or "/" not in target:
+                hint = "For example: volseg/dice"
+                checked.wrong(f"aliases.{kind}.{name}", f"{target!r} is not a qualified name PLUGIN/NAME", hint)
+    return {str(kind): section or {} for kind, section in sections.items()}
 
 
-def _mapping(content: Mapping[str, Any], key: str, where: str, errors: list[VolsegError]) -> dict[str, Any]:
-    value = content.get(key) or {}
-    if not isinstance(value, dict):
-        errors.append(UsageError(f"{where}: {key}", f"{value!r} is not a mapping"))
-        return {}
-    return value
+def _defaults(checked: _Checked) -> dict[str, dict[str, Any]]:
+    sections = checked.mapping(checked.content, "defaults", "")
+    for key in sections:
+        kind, slash, name = str(key).partition("/")
+        checked.kind(kind, f"defaults.{key}")
+        if kind in KINDS and not (slash and name):
+            checked.wrong(f"defaults.{key}", "names no component", f"For example: {kind}/NAME")
+        checked.mapping(sections, key, "defaults.")
+    return {str(key): section or {} for key, section in sections.items()}
 
 
-def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str, errors: list[VolsegError]) -> None:
-    for key in content:
-        if key not in known:
-            errors.append(UsageError(where, f"unknown key {key!r}", did_you_mean(str(key), known), [f"known: {', '.join(known)}"]))
-
-
-def _check_kind(kind: str, where: str, errors: list[VolsegError]) -> None:
-    if kind not in KINDS:
-        errors.append(UsageError(where, f"{kind!r} is not a kind of component", did_you_mean(kind, KINDS), [f"kinds: {', '.join(KINDS)}"]))
+def _recipes(checked: _Checked) -> dict[str, dict[str, Any]]:
+    recipes = {str(name): recipe for name, recipe in checked.mapping(checked.content, "recipes", "").items()}
+    for name, recipe in recipes.items():
+        if not isinstance(recipe, dict):
+            checked.wrong(f"recipes.{name}", "a recipe is a mapping")
+        if "/" in name or name.endswith((".yaml", ".yml")):
+            checked.wrong(f"recipes.{name}", "a recipe's name has no '/' and no suffix; those mean plugins and files")
+    return recipes

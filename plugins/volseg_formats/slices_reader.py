@@ -26,6 +26,8 @@ FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpe
 
 _PNG_COLOUR_TYPE = 25  # position of that byte in every PNG file
 _PALETTE = 3
+_JPEG_END = b"\xff\xd9"
+_JPEG_TAIL = 4096  # bytes in which the end must be; the decoder fills what is cut off with grey
 _PLANE, _COLOUR = 2, 3  # dimensions of an image
 
 
@@ -113,6 +115,8 @@ def decode(file: Path, *, labels: bool = False) -> np.ndarray[Any, Any]:
             data = file.read_bytes()
             if labels and kind == "PNG" and data[_PNG_COLOUR_TYPE : _PNG_COLOUR_TYPE + 1] == bytes([_PALETTE]):
                 raise DataError(str(file), "has a palette, so that labels would be read as colours", "Save it as grey")
+            if kind == "JPEG" and _JPEG_END not in data[-_JPEG_TAIL:]:
+                raise DataError(str(file), "is truncated", "Copy or download the file again")
             image = np.asarray(imagecodecs.png_decode(data) if kind == "PNG" else imagecodecs.jpeg_decode(data))
     if image.ndim not in (_PLANE, _COLOUR):
         raise DataError(str(file), f"is an image with {image.ndim} dimensions; 2, or 3 with colours, are expected")

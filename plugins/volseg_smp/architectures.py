@@ -6,18 +6,22 @@ output follows it, so that the output always has the size of the input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from volseg_core.api import UsageError
 from volseg_smp.assembly import Assembly, per_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch.nn import Module
 
     from volseg_core.api import EncoderChoice
 
 _FROM_THREE = (3, 5, 5)
+_PSP_LEVELS = 4
+_ENCODER = "model.encoder"
+_INDICES = "model.encoder_output_indices"
 
 
 def build_unet(
@@ -124,14 +128,23 @@ def build_pspnet(
     decoder_use_norm: str = "batchnorm",
     psp_dropout: float = 0.2,
 ) -> Module:
-    """Return a pyramid scene parsing network (Zhao et al. 2017, arXiv:1612.01105), three stages deep by default."""
+    """Return a pyramid scene parsing network (Zhao et al. 2017, arXiv:1612.01105), three stages deep by default.
+
+    Raises:
+        UsageError: when the encoder's last feature cannot be shared among the four levels of the pyramid.
+    """
     network = Assembly("pspnet", encoder, in_channels, num_classes, stages=(1, 3, 5))
-    return network.build(
+    model = network.build(
         upsampling=2**network.depth,
         psp_out_channels=psp_out_channels,
         decoder_use_norm=decoder_use_norm,
         psp_dropout=psp_dropout,
     )
+    channels = model.encoder.out_channels[-1]
+    if channels % _PSP_LEVELS:
+        what = f"'pspnet' needs a multiple of {_PSP_LEVELS} channels; encoder {encoder.name!r} has {channels}"
+        raise UsageError(_ENCODER, what, "Take another encoder or model.encoder.depth.")
+    return model
 
 
 def build_deeplabv3(
@@ -237,7 +250,7 @@ def build_dpt(
     network = Assembly("dpt", encoder, in_channels, num_classes, stages=(1, 4, 4))
     if encoder_output_indices is not None and len(encoder_output_indices) != network.depth:
         what = f"{list(encoder_output_indices)!r} has {len(encoder_output_indices)} items for depth {network.depth}"
-        raise UsageError("model.encoder_output_indices", what, "Give one block per stage, or set model.encoder.depth.")
+        raise UsageError(_INDICES, what, "Give one block per stage, or set model.encoder.depth.")
     return network.build(
         encoder_output_indices=None if encoder_output_indices is None else list(encoder_output_indices),
         decoder_readout=decoder_readout,

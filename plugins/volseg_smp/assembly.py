@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,13 @@ from volseg_smp.foreign import adopt, registered
 from volseg_smp.weights import load_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from volseg_core.api import EncoderChoice
 
+_MODEL, _ENCODER, _DEPTH = "model", "model.encoder", "model.encoder.depth"
 _PYRAMIDS = "'resnet34' or 'tu-convnext_tiny'"
 _VITS = "'tu-vit_small_patch16_224' or 'tu-vit_base_patch16_224'"
 
@@ -53,10 +55,10 @@ class Assembly:
         depth = int(self.encoder.params.get("depth") or min(default, available))
         if depth > available:
             what = f"{depth} is more than the {available} stages of encoder {self.encoder.name!r}"
-            raise UsageError("model.encoder.depth", what)
+            raise UsageError(_DEPTH, what)
         if not least <= depth <= most:
             what = f"{self.architecture!r} works with {least} to {most} stages, not {depth}"
-            raise UsageError("model.encoder.depth", what)
+            raise UsageError(_DEPTH, what)
         return depth
 
     def build(self, *, finest: int | None = None, output_stride: int = 32, **options: Any) -> torch.nn.Module:
@@ -72,7 +74,7 @@ class Assembly:
         channels = list(model.encoder.out_channels)
         if channels[-1] == 0 or (finest is not None and channels[finest] == 0):
             what = f"{self.architecture!r} with {self.depth} stages needs a feature that {self.encoder.name!r} lacks"
-            raise UsageError("model.encoder.depth", what, "This encoder starts at stride 4: take a larger depth.")
+            raise UsageError(_DEPTH, what, "This encoder starts at stride 4: take a larger depth.")
         model.name = f"{self.architecture}-{self.encoder.name}"
         return model
 
@@ -81,16 +83,18 @@ class Assembly:
         if row.vit != (self.architecture == "dpt"):
             raise self._wrong_family(row)
         if not row.exact and self.architecture != "unet":
-            what = f"the features of encoder {row.name!r} are not exact halves of each other, which {self.architecture!r} needs"
-            raise UsageError("model.encoder", what, "Only 'unet' works with it (-s model=unet).")
+            what = f"{self.architecture!r} needs features of exactly half the size each, unlike those of encoder {row.name!r}"
+            raise UsageError(_ENCODER, what, "Only 'unet' works with it (-s model=unet).")
         model = self._create(row.name, options | row.options)
         load_weights(model.encoder, row.name, str(self.encoder.params["weights"]), self.in_channels)
         return model
 
     def _on_foreign(self, output_stride: int, options: dict[str, Any]) -> Any:
         if self.architecture == "dpt":
-            what = f"'dpt' works on timm's vision transformers only, not on encoder {self.encoder.name!r} of another plugin"
-            raise UsageError("model.encoder", what, f"Take for example {_VITS}.")
+            what = (
+                f"'dpt' works on timm's vision transformers only, not on another plugin's encoder {self.encoder.name!r}"
+            )
+            raise UsageError(_ENCODER, what, f"Take for example {_VITS}.")
         with registered(adopt(self.encoder, self.in_channels, self.depth, output_stride)) as name:
             return self._create(name, options)
 
@@ -108,14 +112,14 @@ class Assembly:
                 )
             except (AssertionError, LookupError, NotImplementedError, TypeError, ValueError) as error:
                 what = f"{self.architecture!r} cannot be built on encoder {self.encoder.name!r}: {error}"
-                raise UsageError("model", what, "Take another encoder, or change the options of the model.") from error
+                raise UsageError(_MODEL, what, "Take another encoder, or change the options of the model.") from error
 
     def _wrong_family(self, row: table.Row) -> UsageError:
         if row.vit:
             what = f"encoder {row.name!r} is a vision transformer without a feature pyramid; only 'dpt' works with it"
-            return UsageError("model.encoder", what, f"Take -s model=dpt, or an encoder such as {_PYRAMIDS}.")
+            return UsageError(_ENCODER, what, f"Take -s model=dpt, or an encoder such as {_PYRAMIDS}.")
         what = f"'dpt' works on vision transformers; encoder {row.name!r} is a feature pyramid"
-        return UsageError("model.encoder", what, f"Take an encoder such as {_VITS}, or another architecture.")
+        return UsageError(_ENCODER, what, f"Take an encoder such as {_VITS}, or another architecture.")
 
 
 def per_stage(channels: Sequence[int], depth: int, *, coarsest_first: bool = True) -> tuple[int, ...]:
@@ -126,5 +130,5 @@ def per_stage(channels: Sequence[int], depth: int, *, coarsest_first: bool = Tru
     """
     if len(channels) < depth:
         what = f"{list(channels)!r} has {len(channels)} items for {depth} stages of the encoder"
-        raise UsageError("model", what, "Give one number of channels per stage, or a smaller model.encoder.depth.")
+        raise UsageError(_MODEL, what, "Give one number of channels per stage, or a smaller model.encoder.depth.")
     return tuple(channels[len(channels) - depth :] if coarsest_first else channels[:depth])

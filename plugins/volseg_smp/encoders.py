@@ -12,6 +12,8 @@ from volseg_core.api import UsageError
 from volseg_smp import table
 from volseg_smp.weights import load_weights
 
+_ENCODER = "model.encoder"
+
 
 class ViTFeatures(torch.nn.Module):
     """The feature maps of a vision transformer without its prefix tokens, all of one stride."""
@@ -48,7 +50,8 @@ def build(
     row = table.find(name)
     stages = depth or row.depth
     if stages > row.depth:
-        raise UsageError("model.encoder.depth", f"{stages} is more than the {row.depth} stages of encoder {name!r}")
+        msg = f"{_ENCODER}.depth"
+        raise UsageError(msg, f"{stages} is more than the {row.depth} stages of encoder {name!r}")
     encoder = create(row, in_channels, stages, output_stride)
     load_weights(encoder, name, weights, in_channels)
     if row.vit:
@@ -67,4 +70,4 @@ def create(row: table.Row, in_channels: int, depth: int, output_stride: int = 32
             return get_encoder(row.name, in_channels, depth, weights=None, output_stride=output_stride, **row.options)
         except (AssertionError, NotImplementedError, TypeError, ValueError) as error:
             what = f"encoder {row.name!r} cannot be built with depth {depth} and output stride {output_stride}: {error}"
-            raise UsageError("model.encoder", what) from error
+            raise UsageError(_ENCODER, what) from error

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from volseg_core.api import EncoderChoice
 
+_ENCODER = "model.encoder"
+
 
 class ForeignEncoder(torch.nn.Module):
     """Present a volseg encoder as smp expects one: a feature for each of the strides 1, 2, 4, ...
@@ -55,7 +57,7 @@ def adopt(choice: EncoderChoice, in_channels: int, depth: int, output_stride: in
     optional = 2
     if not any(given == wanted[missing:] for missing in range(optional + 1)) or len(module.out_channels) != len(given):
         what = f"encoder {choice.name!r} gives features at strides {given}; smp's decoders need {wanted}"
-        raise PluginError("model.encoder", what, "The first one or two may be left out; see model.encoder.depth.")
+        raise PluginError(_ENCODER, what, "The first one or two may be left out; see model.encoder.depth.")
     return ForeignEncoder(module, wanted, in_channels)
 
 

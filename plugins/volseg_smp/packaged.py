@@ -100,10 +100,10 @@ def rename(original: Mapping[str, torch.Tensor], stages: Sequence[int]) -> Tenso
             number, layer, rest = inside.groups()
             names = _EXPANDED if f"_blocks.{number}._expand_conv.weight" in original else _PLAIN
             stage, index = places[int(number)]
-            renamed[f"blocks.{stage}.{index}.{names[layer]}.{rest}"] = tensor
+            renamed[f"blocks.{stage}.{index}.{names[layer]}.{rest}"] = tensor.contiguous()
         else:
             layer, _, rest = name.partition(".")
-            renamed[f"{_OUTER[layer]}.{rest}"] = tensor
+            renamed[f"{_OUTER[layer]}.{rest}"] = tensor.contiguous()
     return renamed
 
 
@@ -121,14 +121,11 @@ def _locate(package: str) -> Path:
 
 def _store(state: Tensors, path: Path) -> None:
     """Write the converted weights, whole or not at all; a cache that cannot be written is done without."""
-    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        os.close(handle)
-        save_file(state, temporary)
-        Path(temporary).replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            complete = Path(folder) / path.name
+            save_file(state, complete)
+            complete.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         _log.info("converted weights are not kept: %s", error)
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)

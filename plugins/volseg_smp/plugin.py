@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import Architecture, Encoder, Param, hookimpl
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "nearest-exact")
-_NORM = Param(
-    "choice", "batchnorm", "Normalisation in the decoder.", choices=("batchnorm", "instancenorm", "identity")
-)
+_NORM = Param("choice", "batchnorm", "Normalisation in the decoder.", choices=("batchnorm", "instancenorm", "identity"))
 _ATTENTION = Param("choice?", None, "Attention in the decoder.", choices=("scse",))
 _NEAREST = Param("choice", "nearest", "How the decoder enlarges features.", choices=_INTERPOLATIONS)
 _BILINEAR = Param("choice", "bilinear", "How the decoder enlarges features.", choices=_INTERPOLATIONS)
@@ -28,9 +28,7 @@ def _channels(default: int, what: str) -> Param:
     return Param("int", default, f"Channels of {what}.", min=1)
 
 
-def _architecture(
-    name: str, summary: str, citation: str, params: Mapping[str, Param], **special: Any
-) -> Architecture:
+def _architecture(name: str, summary: str, citation: str, params: Mapping[str, Param], **special: Any) -> Architecture:
     """Describe a network of smp.
 
     Every input size that is a multiple of 32 works for every depth and encoder (`unet` itself takes any, encoders
@@ -111,9 +109,7 @@ def _with_pyramids() -> list[Architecture]:
 def _dpt() -> dict[str, Param]:
     return {
         "encoder_output_indices": Param("list[int]?", None, "Blocks that are used; null: evenly spread."),
-        "decoder_readout": Param(
-            "choice", "cat", "What becomes of the class token.", choices=("cat", "add", "ignore")
-        ),
+        "decoder_readout": Param("choice", "cat", "What becomes of the class token.", choices=("cat", "add", "ignore")),
         "decoder_intermediate_channels": Param(
             "list[int]", (256, 512, 1024, 1024), "Channels of the decoder's stages, finest first.", min=1
         ),

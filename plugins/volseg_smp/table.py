@@ -14,6 +14,7 @@ from volseg_core.api import Encoder, Param, UsageError, Weights
 TARGET = "volseg_smp.encoders:build"
 NEEDS = ("segmentation-models-pytorch>=0.6,<0.7",)
 
+_ENCODER = "model.encoder"
 _FILE = Path(__file__).with_name("encoders.json")
 _OPTIONS = {"d": {"dynamic_img_size": True}, "w": {"strict_img_size": False}}
 _REDIRECTED = ("regnet", "res2", "resnest", "gernet")
@@ -21,7 +22,9 @@ _WEIGHTS = Param("str", "imagenet", "Pretrained weights: none, imagenet, another
                  "PATH.safetensors.")  # fmt: skip
 _PYRAMID_PARAMS = {
     "weights": _WEIGHTS,
-    "depth": Param("int?", None, "Stages, each of half the size; null: as many as the architecture wants.", min=1, max=5),
+    "depth": Param(
+        "int?", None, "Stages, each of half the size; null: as many as the architecture wants.", min=1, max=5
+    ),
 }
 _VIT_PARAMS = {
     "weights": _WEIGHTS,
@@ -107,7 +110,7 @@ def find(name: str) -> Row:
     try:
         flags, depth, size, stride, weights = _rows()[name]
     except KeyError:
-        raise UsageError("model.encoder", f"no encoder named {name!r} in smp or timm") from None
+        raise UsageError(_ENCODER, f"no encoder named {name!r} in smp or timm") from None
     return Row(name, flags, depth, size, stride, WeightNames(name, weights))
 
 

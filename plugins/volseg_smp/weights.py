@@ -61,7 +61,9 @@ def _choose(row: table.Row, weights: str) -> str:
     near = difflib.get_close_matches(weights, known, n=1)
     guess = f"Did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
-    raise UsageError(_WHERE, f"no weights named {weights!r} for encoder {row.name!r}", f"{guess}Known: {listed}. {random}.")
+    raise UsageError(
+        _WHERE, f"no weights named {weights!r} for encoder {row.name!r}", f"{guess}Known: {listed}. {random}."
+    )
 
 
 def read_file(path: Path) -> dict[str, torch.Tensor]:

@@ -116,3 +116,13 @@ def test_a_palette_image_is_refused_as_labels_only(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(bytes(palette))
     with pytest.raises(DataError, match="has a palette"):
         SlicesReader().open(tmp_path, role="labels")
+
+
+def test_a_cut_jpeg_is_not_filled_up_with_grey(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200)).astype("uint8")
+    data = imagecodecs.jpeg_encode(noise)
+    (tmp_path / "1.jpg").write_bytes(data)
+    assert SlicesReader().open(tmp_path).shape == (1, 200, 200)
+    (tmp_path / "1.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"1\.jpg: is truncated"):
+        SlicesReader().open(tmp_path)

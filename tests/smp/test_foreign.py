@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from itertools import pairwise
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from segmentation_models_pytorch.encoders import encoders
+
 from volseg_core.api import PluginError, UsageError
 from volseg_smp import architectures
 from volseg_smp.plugin import volseg_architectures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Tiny(torch.nn.Module):
@@ -21,8 +25,8 @@ class Tiny(torch.nn.Module):
     def __init__(self, in_channels: int, depth: int, output_stride: int, skip: int) -> None:
         super().__init__()
         strides = [min(2**stage, output_stride) for stage in range(depth + 1)]
-        widths = [4 + stage for stage in range(depth + 1)]
-        steps = [1, *(after // before for before, after in zip(strides, strides[1:], strict=False))]
+        widths = [4 + 4 * stage for stage in range(depth + 1)]
+        steps = [1, *(after // before for before, after in pairwise(strides))]
         pairs = zip([in_channels, *widths], widths, steps, strict=False)
         self.layers = torch.nn.ModuleList(torch.nn.Conv2d(a, b, 3, step, 1) for a, b, step in pairs)
         self.skip = skip
@@ -69,11 +73,10 @@ def test_a_foreign_encoder_works_under_every_decoder(name: str, skip: int, tiny:
 
 
 def test_a_foreign_encoder_gets_the_depth_of_the_recipe(tiny: Callable[..., Any]) -> None:
-    choice = tiny(skip=0)
-    choice.params["depth"] = 3
-    choice = type(choice)(choice.name, choice.target, {"skip": 0, "depth": 3}, choice.wants)
+    choice = tiny(skip=0, depth=3)
     network = architectures.build_unet(in_channels=1, num_classes=2, encoder=choice)
-    assert list(network.encoder.out_channels) == [4, 5, 6, 7]
+    assert len(network.decoder.blocks) == 3
+    assert list(network.encoder.out_channels) == [4, 8, 12, 16]
 
 
 def test_strides_that_do_not_fit_are_the_plugins_fault(tiny: Callable[..., Any]) -> None:
@@ -86,5 +89,8 @@ def test_strides_that_do_not_fit_are_the_plugins_fault(tiny: Callable[..., Any])
 
 
 def test_dpt_refuses_a_foreign_encoder(tiny: Callable[..., Any]) -> None:
-    with pytest.raises(UsageError, match=r"^model.encoder: 'dpt' works on timm's vision transformers only, not on encoder 'tiny'"):
+    with pytest.raises(
+        UsageError,
+        match=r"^model.encoder: 'dpt' works on timm's vision transformers only, not on another plugin's encoder 'tiny'",
+    ):
         architectures.build_dpt(in_channels=1, num_classes=2, encoder=tiny(skip=0))

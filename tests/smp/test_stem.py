@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from volseg_core.api import DataError
 from volseg_smp.stem import adapt_channels, fit
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -27,7 +26,7 @@ def small_volume(shape=(12, 64, 64), seed=0):
     random = np.random.default_rng(seed)
     labels = np.zeros(shape, np.uint8)
     for _ in range(8):
-        z, y, x = (int(random.integers(2, size - 2)) for size in shape)
+        z, y, x = (int(random.integers(size)) for size in shape)
         labels[max(0, z - 2) : z + 3, max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = 1
     data = (100 + 60 * labels + random.normal(0, 10, shape)).clip(0, 255).astype(np.uint8)
     return data, labels
@@ -284,10 +283,7 @@ def test_data_errors_leave_no_run_behind(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_write_permission_is_refused(tmp_path):
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o555)
+def test_a_folder_that_cannot_be_written_is_refused():
     data, labels = small_volume()
     with pytest.raises(DataError, match="cannot be written to"):
-        volseg_core.train("slices", data=data, labels=labels, output=locked / "run")
+        volseg_core.train("slices", data=data, labels=labels, output="/proc/volseg/run")

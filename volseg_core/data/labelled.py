@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from volseg_core.catalog import Catalog
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.errors import DataError
-from volseg_core.recipe import Recipe
 from volseg_core.volume import ClassMap, ClassName, Grid, Normalisation
+from volseg_core.volume.grid import pieces
 from volseg_core.volume.labels import class_names, find_ids
-from volseg_core.volume.normalise import Normaliser
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
+    from volseg_core.catalog import Catalog
+    from volseg_core.recipe import Recipe
+    from volseg_core.volume.normalise import Normaliser
 
 log = logging.getLogger("volseg")
+
+_WHERE = "labels"
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,23 @@ class Labelled:
         return z, y, x
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """An image (C, Z, Y, X) and its label ids (Z, Y, X), as they were read."""
+
+    image: np.ndarray[Any, Any]
+    grid: Grid
+    ids: np.ndarray[Any, Any]
+    where: str
+    names: Mapping[int, str]
+
+
 def read_labelled(
-    catalog: Catalog, recipe: Recipe, data: Sequence[VolumeLike], labels: Sequence[VolumeLike], known: ClassMap | None = None
+    catalog: Catalog,
+    recipe: Recipe,
+    data: Sequence[VolumeLike],
+    labels: Sequence[VolumeLike],
+    known: ClassMap | None = None,
 ) -> tuple[list[Labelled], ClassMap]:
     """Read pairs of volumes and labels and map all label ids to one set of classes.
 
@@ -46,72 +67,89 @@ def read_labelled(
     Raises:
         DataError: whatever is wrong with a file or a pair, naming it.
     """
-    raw: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Grid, str]] = []
+    pairs = [_read_pair(catalog, recipe, image, label) for image, label in zip(data, labels, strict=True)]
+    _check_channels(pairs)
     counts: dict[int, int] = {}
-    names: dict[int, str] = {}
-    for image, label in zip(data, labels, strict=True):
-        array, grid = _read_image(catalog, recipe, image)
-        ids, where, named = _read_ids(catalog, recipe, label, array, grid)
-        names |= named
-        for item, count in find_ids(ids, where).items():
+    for pair in pairs:
+        for item, count in find_ids(pair.ids, pair.where).items():
             counts[item] = counts.get(item, 0) + count
-        raw.append((array, ids, grid, where))
-    _check_channels([item[0] for item in raw], [item[2] for item in raw])
-    classes = known or class_map(recipe, counts, names)
-    rule = Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip)
+    classes = known or class_map(recipe, counts, _names(pairs) if recipe.head.classes == "auto" else {})
+    absent = [item.name for item in classes.classes if item.id not in counts]
+    if absent and known is None:
+        log.warning("no voxel is labelled %s", ", ".join(absent))
     result = []
-    for array, ids, grid, where in raw:
-        encoded = classes.encode(ids, where)
-        _check_not_empty(encoded, where)
-        normaliser = rule.fit(array, grid.source)
-        if normaliser.sampled:
-            log.info("%s: intensity statistics were taken from a sample of its planes", grid.source)
-        result.append(Labelled(array, encoded, normaliser, grid))
+    while pairs:  # the ids as read are given up one by one
+        result.append(_labelled(pairs.pop(0), classes, recipe))
     return result, classes
 
 
-def _read_image(catalog: Catalog, recipe: Recipe, item: VolumeLike) -> tuple[np.ndarray[Any, Any], Grid]:
-    with open_volume(catalog, item, "data", recipe.reader) as source:
+def _labelled(pair: _Pair, classes: ClassMap, recipe: Recipe) -> Labelled:
+    encoded = classes.encode(pair.ids, pair.where)
+    _check_not_empty(encoded, pair.where)
+    normaliser = Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip).fit(pair.image, pair.grid.source)
+    if normaliser.sampled:
+        log.info("%s: intensity statistics were taken from a sample of its voxels", pair.grid.source)
+    return Labelled(pair.image, encoded, normaliser, pair.grid)
+
+
+def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike) -> _Pair:
+    """Read a pair; the labels' shape is compared before their voxels are read."""
+    with open_volume(catalog, image, "data", recipe.reader) as source:
         volume = source.volume()
-    if volume.data.dtype.kind not in "uifb":
-        raise DataError(volume.grid.source, f"holds {volume.data.dtype} values; a volume holds numbers")
-    return volume.data, volume.grid
-
-
-def _read_ids(
-    catalog: Catalog, recipe: Recipe, item: VolumeLike, array: np.ndarray[Any, Any], grid: Grid
-) -> tuple[np.ndarray[Any, Any], str, dict[int, str]]:
-    with open_volume(catalog, item, "labels", recipe.reader) as source:
+    with open_volume(catalog, label, "labels", recipe.reader) as source:
         where = source.grid.source
         if source.channels != 1:
             raise DataError(where, f"labels have {source.channels} channels; they need exactly one")
-        if source.shape != array.shape[1:]:
+        if source.shape != volume.shape:
             raise DataError(
                 where,
-                f"labels have shape {_shape(source.shape)} but {grid.source} has {_shape(array.shape[1:])}",
+                f"labels have shape {_shape(source.shape)} but {volume.grid.source} has {_shape(volume.shape)}",
                 "Data and labels must lie on the same voxels.",
             )
-        return source.read()[0], where, class_names(source.attributes)
+        return _Pair(volume.data, volume.grid, source.read()[0], where, class_names(source.attributes))
 
 
 def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _check_channels(arrays: Sequence[np.ndarray[Any, Any]], grids: Sequence[Grid]) -> None:
-    for array, grid in zip(arrays, grids, strict=True):
-        if array.shape[0] != arrays[0].shape[0]:
+def _check_channels(pairs: Sequence[_Pair]) -> None:
+    for pair in pairs:
+        channels, first = pair.image.shape[0], pairs[0].image.shape[0]
+        if channels != first:
             raise DataError(
-                grid.source, f"has {array.shape[0]} channels but {grids[0].source} has {arrays[0].shape[0]}"
+                pair.grid.source,
+                f"has {channels} channels but {pairs[0].grid.source} has {first}",
+                "All volumes of a recipe need the same channels.",
             )
 
 
+def _names(pairs: Sequence[_Pair]) -> dict[int, str]:
+    """Return the names that label files give to ids.
+
+    Raises:
+        DataError: two files name an id differently.
+    """
+    names: dict[int, str] = {}
+    first: dict[int, str] = {}
+    for pair in pairs:
+        for number, name in pair.names.items():
+            if names.setdefault(number, name) != name:
+                raise DataError(
+                    pair.where,
+                    f"names id {number} {name!r} but {first[number]} names it {names[number]!r}",
+                    "Set classes in the recipe, or correct a file.",
+                )
+            first.setdefault(number, pair.where)
+    return names
+
+
 def _check_not_empty(encoded: np.ndarray[Any, Any], where: str) -> None:
-    if not any(bool((plane >= 0).any()) for plane in encoded):
+    if not any(bool((encoded[box] >= 0).any()) for box in pieces(encoded.shape)):
         raise DataError(where, "has no labelled voxel: every voxel is ignored", "See data.ignore.")
 
 
-def class_map(recipe: Recipe, counts: dict[int, int], names: dict[int, str]) -> ClassMap:
+def class_map(recipe: Recipe, counts: Mapping[int, int], names: Mapping[int, str]) -> ClassMap:
     """Return the classes that the recipe names, or those of the ids that were found.
 
     ``names`` are those that the label files give to ids.
@@ -127,12 +165,12 @@ def class_map(recipe: Recipe, counts: dict[int, int], names: dict[int, str]) -> 
         return ClassMap(tuple(ClassName(number, name) for number, name in enumerate(named)), ignore)
     found = ClassMap.of_ids(counts, names, ignore)
     if len(found) < 2:  # noqa: PLR2004
-        only = found.names[0] if len(found) else "none"
+        only = f"the only id is {found.classes[0].id}" if len(found) else "every voxel is ignored"
         raise DataError(
-            "labels",
-            f"are empty: the only id is {only}",
+            _WHERE,
+            f"are empty: {only}",
             "Training needs two classes or more; check the file and its dataset, or data.ignore.",
         )
     if recipe.head.task == "binary" and len(found) != 2:  # noqa: PLR2004
-        raise DataError("labels", f"have {len(found)} ids ({', '.join(found.names)}) but the task is binary")
+        raise DataError(_WHERE, f"have {len(found)} ids ({', '.join(found.names)}) but the task is binary")
     return found

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.data.labelled import Labelled
 from volseg_core.errors import DataError, UsageError
-from volseg_core.recipe.blocks import ValidationBlock
+from volseg_core.volume.grid import pieces
+from volseg_core.volume.labels import IGNORED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volseg_core.data.labelled import Labelled
+    from volseg_core.recipe.blocks import ValidationBlock
 
 Box = tuple[slice, slice, slice]
+Profile = np.ndarray[Any, np.dtype[np.int64]]
 _MANY = 3
+_LEAST = 2
+_HINT = "Set data.val.axis, a smaller data.val.gap or data.val.fraction (0 holds nothing out), or data.val.files."
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,26 @@ class Region:
         z, y, x = (part.stop - part.start for part in self.box)
         return z, y, x
 
+    @cached_property
+    def labelled(self) -> tuple[Profile, Profile, Profile]:
+        """How many voxels have a label in each plane along z, y and x."""
+        labels = self.volume.labels[self.box]
+        counts = tuple(np.zeros(size, np.int64) for size in labels.shape)
+        for box in pieces(labels.shape):
+            known = labels[box] != IGNORED
+            columns = np.count_nonzero(known, axis=0)
+            counts[0][box[0]] += np.count_nonzero(known, axis=(1, 2))
+            counts[1][box[1]] += columns.sum(axis=1)
+            counts[2][:] += columns.sum(axis=0)
+        return counts[0], counts[1], counts[2]
+
+    def planes(self, axis: int) -> Profile:
+        """Return the indices of the planes along ``axis`` that have a label."""
+        return np.flatnonzero(self.labelled[axis])
+
     def describe(self) -> str:
         """Return the source and the box, for messages."""
-        ranges = ", ".join(
-            f"{axis} {part.start}-{part.stop - 1}" for axis, part in zip("zyx", self.box, strict=True)
-        )
+        ranges = ", ".join(f"{axis} {part.start}-{part.stop - 1}" for axis, part in zip("zyx", self.box, strict=True))
         return f"{self.volume.grid.source} [{ranges}]"
 
 
@@ -45,29 +70,29 @@ def whole(volume: Labelled) -> Region:
 def split(volumes: Sequence[Labelled], rule: ValidationBlock, axes: str) -> tuple[list[Region], list[Region]]:
     """Return training and validation regions.
 
-    With three volumes or more the last ones are held out whole; else the end of each volume, after a gap. A
-    fraction of 0 holds nothing out.
+    With three volumes or more the last ones are held out whole; else the end of each volume, after a gap, so that
+    about ``fraction`` of its labelled voxels is held out. A fraction of 0 holds nothing out.
 
     Raises:
-        DataError: a volume is too short to hold anything out.
+        DataError: a volume, or its labelled part, is too short to hold anything out.
     """
     if rule.fraction == 0:
         return [whole(volume) for volume in volumes], []
-    if len(volumes) >= _MANY:
-        held = max(1, round(len(volumes) * rule.fraction))
-        return [whole(volume) for volume in volumes[:-held]], [whole(volume) for volume in volumes[-held:]]
     if rule.split == "random-slices":
         return _interleaved(volumes, rule, axes)
+    if len(volumes) >= _MANY:
+        held = min(max(1, round(len(volumes) * rule.fraction)), len(volumes) - 1)
+        return [whole(volume) for volume in volumes[:-held]], [whole(volume) for volume in volumes[-held:]]
     pairs = [_slab(volume, rule, axes) for volume in volumes]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def _axis(volume: Labelled, rule: ValidationBlock, axes: str) -> int:
-    """Return the axis along which the slab is cut off: the first slicing axis if it is long enough, else the longest."""
+    """Return the axis that the slab is cut off along: the first slicing axis if long enough, else the longest."""
     if rule.axis != "auto":
         return "zyx".index(rule.axis)
     first = "zyx".index(axes[0])
-    if volume.grid.independent or volume.shape[first] * rule.fraction >= 2:  # noqa: PLR2004
+    if volume.grid.independent or volume.shape[first] * rule.fraction >= _LEAST:
         return first
     return max(range(3), key=lambda axis: volume.shape[axis])
 
@@ -77,15 +102,36 @@ def _slab(volume: Labelled, rule: ValidationBlock, axes: str) -> tuple[Region, R
     size = volume.shape[axis]
     automatic = 0 if volume.grid.independent else min(8, size // 20)
     gap = automatic if rule.gap == "auto" else rule.gap
-    held = max(1, round(size * rule.fraction))
-    end = size - held - gap
-    if end < 1:
+    labelled = whole(volume).labelled[axis]
+    start = _cut_at(labelled, rule.fraction)
+    if start - gap < 1:
         raise DataError(
             volume.grid.source,
-            f"is too short along {'zyx'[axis]} ({size} voxels) to hold out {held} with a gap of {gap}",
-            "Set data.val.axis, a smaller data.val.fraction (0 holds nothing out), or data.val.files.",
+            f"is too short along {'zyx'[axis]} ({size} voxels) to hold out {size - start} with a gap of {gap}",
+            _HINT,
         )
-    return _cut(volume, axis, slice(0, end)), _cut(volume, axis, slice(size - held, size))
+    if not labelled[: start - gap].any():
+        raise DataError(
+            volume.grid.source,
+            f"has labels in planes {_span(labelled)} along {'zyx'[axis]} only; with {size - start} planes held out and a "
+            f"gap of {gap} none are left for training",
+            _HINT,
+        )
+    return _cut(volume, axis, slice(0, start - gap)), _cut(volume, axis, slice(start, size))
+
+
+def _cut_at(labelled: Profile, fraction: float) -> int:
+    """Return where the held-out end starts, so that its share of all labels is nearest to ``fraction``, not 0."""
+    behind = labelled[::-1].cumsum()[::-1]
+    distance = np.abs(behind - fraction * behind[0])
+    distance[behind == 0] = np.inf
+    # among equals the shortest end: unlabelled planes before it stay with the training part
+    return int(len(distance) - 1 - np.argmin(distance[::-1]))
+
+
+def _span(labelled: Profile) -> str:
+    planes = np.flatnonzero(labelled)
+    return f"{planes[0]} to {planes[-1]}"
 
 
 def _cut(volume: Labelled, axis: int, part: slice) -> Region:
@@ -94,25 +140,27 @@ def _cut(volume: Labelled, axis: int, part: slice) -> Region:
     return Region(volume, (box[0], box[1], box[2]))
 
 
-def _interleaved(
-    volumes: Sequence[Labelled], rule: ValidationBlock, axes: str
-) -> tuple[list[Region], list[Region]]:
-    """Return single slices drawn at random (seeded by the volume's length): neighbours end up on both sides.
+def _interleaved(volumes: Sequence[Labelled], rule: ValidationBlock, axes: str) -> tuple[list[Region], list[Region]]:
+    """Return single labelled slices drawn at random (seeded by their number): neighbours end up on both sides.
 
     Raises:
-        UsageError: several slicing axes, whose slices would all cross the held-out ones.
+        UsageError: several slicing axes, whose slices would all cross the held-out ones. DataError: one slice only.
     """
+    where = "data.val.split"
     if len(axes) > 1:
-        raise UsageError(
-            "data.val.split", "random-slices needs one slicing axis", f"data.axes is {axes!r}; set for example data.axes=z"
-        )
+        hint = f"data.axes is {axes!r}; set for example data.axes=z"
+        raise UsageError(where, "random-slices needs one slicing axis", hint)
+    if rule.axis not in ("auto", axes):
+        raise UsageError(where, f"random-slices holds out slices along {axes}, but data.val.axis is {rule.axis}")
     train: list[Region] = []
     held: list[Region] = []
+    axis = "zyx".index(axes)
     for volume in volumes:
-        axis = _axis(volume, rule, axes)
-        size = volume.shape[axis]
-        count = max(1, round(size * rule.fraction))
-        chosen = set(np.random.default_rng(size).permutation(size)[:count].tolist())
-        for index in range(size):
+        planes = whole(volume).planes(axis)
+        if len(planes) < _LEAST:
+            raise DataError(volume.grid.source, f"has one labelled slice along {axes}; two are needed to split", _HINT)
+        count = min(max(1, round(len(planes) * rule.fraction)), len(planes) - 1)
+        chosen = set(np.random.default_rng(len(planes)).permutation(planes)[:count].tolist())
+        for index in planes.tolist():
             (held if index in chosen else train).append(_cut(volume, axis, slice(index, index + 1)))
     return train, held

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.data.split import Region
-from volseg_core.errors import UsageError
+from volseg_core.errors import DataError, UsageError
 from volseg_core.volume import View, pad_to, padded_size
 from volseg_core.volume.labels import IGNORED
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from volseg_core.data.split import Region
+
 AUTO_WINDOW = 256
-_TRIES = 10
+_TRIES = 4
+_WHERE = "data.window"
 
 Window = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int64]]]
 Draw = tuple[int, int, int]
@@ -31,10 +35,11 @@ class Group:
 
     @property
     def counts(self) -> list[float]:
-        """How many windows cover each region once."""
+        """How many windows cover the slices with labels of each region once."""
         result = []
         for region in self.regions:
-            slices, height, width = View.parse("zyx"[self.axis]).shape(region.shape)
+            _, height, width = View.parse("zyx"[self.axis]).shape(region.shape)
+            slices = len(region.planes(self.axis))
             result.append(slices * max(1.0, height / self.window[0]) * max(1.0, width / self.window[1]))
         return result
 
@@ -47,14 +52,19 @@ def window_groups(
     Without ``window`` it is 256 x 256, smaller where slices are smaller; always multiples of ``divisor``.
 
     Raises:
-        UsageError: a window that was asked for is larger than the slices.
+        UsageError: a window that was asked for is larger than the slices or does not suit the network.
+        DataError: no region holds a label.
     """
+    if not any(len(region.planes(0)) for region in regions):
+        listed = ", ".join(region.describe() for region in regions)
+        raise DataError(listed or "data.train", "has no labelled voxel to train on", "See data.val and data.ignore.")
     found: dict[tuple[int, tuple[int, int]], list[Region]] = {}
     for region in regions:
         for letter in axes:
             plane = View.parse(letter).shape(region.shape)[1:]
             if window is not None:
-                _check_window(window, plane, region, letter, divisor)
+                _check_fits(window, plane, region, letter)
+                _check_suits(window, divisor, minimum)
             wanted = window or (AUTO_WINDOW, AUTO_WINDOW)
             shape = tuple(_fit(size, target, divisor, minimum) for size, target in zip(plane, wanted, strict=True))
             found.setdefault(("zyx".index(letter), (shape[0], shape[1])), []).append(region)
@@ -67,16 +77,20 @@ def _fit(size: int, target: int, divisor: int, minimum: int) -> int:
     return inside if inside >= max(minimum, 1) else padded_size(1, divisor, minimum)
 
 
-def _check_window(window: tuple[int, int], plane: Sequence[int], region: Region, letter: str, divisor: int) -> None:
+def _check_fits(window: tuple[int, int], plane: Sequence[int], region: Region, letter: str) -> None:
     if any(wanted > size for wanted, size in zip(window, plane, strict=True)):
         raise UsageError(
-            "data.window",
+            _WHERE,
             f"{window[0]} x {window[1]} is larger than the slices along {letter} of "
             f"{region.describe()} ({plane[0]} x {plane[1]})",
             "Use data.window=auto or a smaller one.",
         )
-    if any(wanted % divisor for wanted in window):
-        raise UsageError("data.window", f"{window[0]} x {window[1]} must be multiples of {divisor} for this network")
+
+
+def _check_suits(window: tuple[int, int], divisor: int, minimum: int) -> None:
+    if any(wanted % divisor or wanted < minimum for wanted in window):
+        rule = f"multiples of {divisor}" + (f", {minimum} or more," if minimum > divisor else "")
+        raise UsageError(_WHERE, f"{window[0]} x {window[1]} must be {rule} for this network")
 
 
 class WindowDataset:
@@ -87,14 +101,16 @@ class WindowDataset:
 
     def __init__(self, groups: Sequence[Group], augment: Any, seed: int) -> None:
         self.groups, self.augment, self.seed = list(groups), augment, seed
+        counts = [np.asarray(group.counts) for group in self.groups]
+        self._shares = [count / count.sum() if count.any() else count for count in counts]
 
     def __getitem__(self, draw: Draw) -> Window:
         """Return the window of a draw; the same draw always gives the same window."""
         epoch, number, index = draw
         group = self.groups[number]
-        random = np.random.default_rng([self.seed, epoch, index, 1])
-        weights = np.asarray(group.counts)
-        region = group.regions[int(random.choice(len(weights), p=weights / weights.sum()))]
+        random = np.random.default_rng([self.seed, epoch, number, index, 1])
+        shares = self._shares[number]
+        region = group.regions[int(random.choice(len(shares), p=shares))]
         image, labels = _cut(region, group, random)
         normaliser = region.volume.normaliser
         unit = np.ascontiguousarray(np.moveaxis(normaliser.unit(image), 0, -1))
@@ -106,19 +122,32 @@ class WindowDataset:
 def _cut(
     region: Region, group: Group, random: np.random.Generator
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Cut a random window with at least one labelled voxel (after a few tries, any window)."""
+    """Cut a random window with at least one labelled voxel.
+
+    After a few tries in the plane, which is one with labels, the window is laid around one of its labelled voxels.
+    """
     view = View.parse("zyx"[group.axis])
     data = view.apply(region.volume.data[(slice(None), *region.box)])
     labels = view.apply(region.volume.labels[region.box])
-    height, width = group.window
+    plane = int(random.choice(region.planes(group.axis)))
+    box = _place(labels[plane], group.window, random)
+    return pad_to(data[:, plane, *box], group.window), pad_labels(labels[plane][box], group.window)
+
+
+def _place(labels: np.ndarray[Any, Any], window: tuple[int, int], random: np.random.Generator) -> tuple[slice, slice]:
+    """Return a random box of the shape ``window`` (smaller where the plane is) that holds a label of the plane."""
+    room = [max(0, size - wanted) for size, wanted in zip(labels.shape, window, strict=True)]
     for _ in range(_TRIES):
-        plane = int(random.integers(labels.shape[0]))
-        top = int(random.integers(max(1, labels.shape[1] - height + 1)))
-        left = int(random.integers(max(1, labels.shape[2] - width + 1)))
-        box = (plane, slice(top, top + height), slice(left, left + width))
+        top, left = (int(random.integers(free + 1)) for free in room)
+        box = slice(top, top + window[0]), slice(left, left + window[1])
         if (labels[box] != IGNORED).any():
-            break
-    return pad_to(data[(slice(None), *box)], group.window), pad_labels(labels[box], group.window)
+            return box
+    anchor = np.unravel_index(int(random.choice(np.flatnonzero(labels != IGNORED))), labels.shape)
+    top, left = (
+        int(random.integers(max(0, int(place) - wanted + 1), min(int(place), free) + 1))
+        for place, wanted, free in zip(anchor, window, room, strict=True)
+    )
+    return slice(top, top + window[0]), slice(left, left + window[1])
 
 
 def pad_labels(labels: np.ndarray[Any, Any], shape: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -169,14 +198,14 @@ class ValidationSlice:
 
 
 def validation_slices(regions: Sequence[Region], axes: str, limit: int) -> list[ValidationSlice]:
-    """Return whole slices of the regions along ``axes``, evenly spread and at most ``limit`` per region and axis."""
+    """Return whole slices with labels along ``axes``, evenly spread and at most ``limit`` per region and axis."""
     result = []
     for region in regions:
         for letter in axes:
             axis = "zyx".index(letter)
-            size = region.shape[axis]
-            chosen = np.unique(np.linspace(0, size - 1, min(size, limit)).round().astype(int))
-            result += [ValidationSlice(region, axis, int(index)) for index in chosen]
+            planes = region.planes(axis)
+            chosen = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), limit)).round().astype(int))
+            result += [ValidationSlice(region, axis, int(index)) for index in planes[chosen]]
     return result
 
 

@@ -32,6 +32,8 @@ class Segmenter:
     runtime: Any
     normaliser: Normaliser
     advance: Callable[[int], None]
+    ceiling: int | None = None
+    """Pixels of a batch that were found to fit after memory ran out; kept for the views that follow."""
 
     def block(self, data: np.ndarray[Any, Any], merge: MergeState) -> None:
         """Add every view of ``data`` (C, Z, Y, X), as stored, to the merge."""
@@ -56,12 +58,13 @@ class Segmenter:
             try:
                 result = self._probabilities(network_input, padded, tile)
             except MemoryError:
-                if batch == 1:
+                if planes.stop - planes.start == 1:
                     raise ResourceError(
                         "prediction", f"one window of {tile[0]} x {tile[1]} does not fit into the memory of {self.runtime.device}",
                         "Set a smaller window: -s predict.window=256",
                     ) from None
-                batch = max(1, batch // 2)
+                batch = max(1, (planes.stop - planes.start) // 2)
+                self.ceiling = batch * tile[0] * tile[1]
                 log.warning("memory exhausted on %s: going on with batches of %d", self.runtime.device, batch)
                 continue
             yield planes, result[..., :height, :width]
@@ -94,13 +97,17 @@ class Segmenter:
 
     def _batch(self, tile: tuple[int, int]) -> int:
         """Return how many planes go through the network at once."""
-        if self.plan.rule.batch != "auto":
-            return self.plan.rule.batch
         area = tile[0] * tile[1]
         free = self.runtime.free_bytes()
-        if free is None:
-            return max(1, _CPU_PIXELS // area)
-        return int(max(1, min(64, free // 2 // (area * _BYTES_PER_PIXEL))))
+        if self.plan.rule.batch != "auto":
+            batch = self.plan.rule.batch
+        elif free is None:
+            batch = _CPU_PIXELS // area
+        else:
+            batch = min(64, free // 2 // (area * _BYTES_PER_PIXEL))
+        if self.ceiling is not None:
+            batch = min(batch, self.ceiling // area)
+        return max(1, batch)
 
 
 def softmax(logits: Any) -> Any:

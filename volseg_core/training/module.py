@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any
 
-import lightning as lightning
+import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -46,15 +46,19 @@ class SegmentationModule(lightning.LightningModule):
         images, labels = batch
         value, parts = self.loss(self.network(images), labels)
         if (self.device.type == "cpu" or index % _CHECK_EVERY == 0) and not torch.isfinite(value):
-            raise _diverged(f"epoch {self.current_epoch}, step {index}", value, parts)
+            raise _diverged(f"epoch {self.current_epoch}, step {index}", float(value.detach()), parts)
         for name, term in {"loss": value, **{f"loss/{name}": term for name, term in parts.items()}}.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + term.detach()
         self._count += 1
         return value  # type: ignore[no-any-return]
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002  (Lightning's)
+        """After the last batch, before validation: compute the training scores of the epoch."""
+        if batch_idx + 1 == self.trainer.num_training_batches:
+            self._finish_training_epoch()
+
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
-        self._finish_training_epoch()
         self._validation: dict[str, Tensor] = {}
         self._batches = 0
         for metric in self.metrics.values():
@@ -80,25 +84,21 @@ class SegmentationModule(lightning.LightningModule):
         """
         loss = float(self._validation["val/loss"]) / max(1, self._batches)
         if not math.isfinite(loss):
-            raise _diverged(f"validation after epoch {self.current_epoch}", torch.tensor(loss), {})
+            raise _diverged(f"validation after epoch {self.current_epoch}", loss, {})
         self.scores["val/loss"] = loss
         for metric in self.metrics.values():
             self.scores |= {f"val/{key}": float(value) for key, value in metric.compute().items()}
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's scores (also without validation)."""
-        self._finish_training_epoch()
+        """Log the epoch's scores."""
         self.log_dict({name: value for name, value in self.scores.items() if np.isfinite(value)})
 
     def _finish_training_epoch(self) -> None:
-        if not self._count:
-            return
         self.scores = {f"train/{name}": float(total) / self._count for name, total in self._sums.items()}
         if not math.isfinite(self.scores["train/loss"]):
-            raise _diverged(f"epoch {self.current_epoch}", torch.tensor(self.scores["train/loss"]), {})
+            raise _diverged(f"epoch {self.current_epoch}", self.scores["train/loss"], {})
         self.scores["lr"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.scores["seconds"] = time.monotonic() - self._started
-        self._count = 0
 
     def configure_optimizers(self) -> Any:
         """Return optimiser and schedule as the recipe says; the schedule steps with every batch."""
@@ -139,10 +139,10 @@ def _is_optimizer(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, torch.optim.Optimizer) and value is not torch.optim.Optimizer
 
 
-def _diverged(where: str, value: Tensor, parts: dict[str, Tensor]) -> DivergedError:
-    terms = ", ".join(f"{name} {float(term):g}" for name, term in parts.items())
+def _diverged(where: str, value: float, parts: dict[str, Tensor]) -> DivergedError:
+    terms = ", ".join(f"{name} {float(term.detach()):g}" for name, term in parts.items())
     return DivergedError(
         where,
-        f"the loss is {float(value):g}" + (f" ({terms})" if terms else ""),
+        f"the loss is {value:g}" + (f" ({terms})" if terms else ""),
         "Lower train.lr, or set train.precision=32; the last good checkpoint is kept.",
     )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from volseg_core.errors import DataError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 Spacing = tuple[float, float, float]
+
+PIECE = 1 << 22
+"""Voxels that whole-volume passes look at together: their temporaries stay below some 32 MB."""
+_DEFAULT_AXES = {2: "yx", 3: "zyx", 4: "czyx"}
 
 
 @dataclass(frozen=True)
@@ -29,10 +37,18 @@ class Grid:
 
 @dataclass(frozen=True)
 class Volume:
-    """An image ``(C, Z, Y, X)`` in memory; a 2D image has ``Z = 1``."""
+    """An image ``(C, Z, Y, X)`` in memory; a 2D image has ``Z = 1``.
+
+    Raises:
+        DataError: the array has other than 4 dimensions.
+    """
 
     data: np.ndarray[Any, Any]
     grid: Grid = field(default_factory=Grid)
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != len("czyx"):
+            raise _wrong_dimensions(self.data.ndim, self.grid.source or "volume")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,29 +69,65 @@ def to_czyx(array: np.ndarray[Any, Any], axes: str = "", where: str = "array") -
     2 dimensions are yx, 3 zyx and 4 czyx.
 
     Raises:
-        DataError: other numbers of dimensions.
+        DataError: other numbers of dimensions, no values, or both z and n.
     """
-    if not axes:
-        axes = {2: "yx", 3: "zyx", 4: "czyx"}.get(array.ndim, "")
-    if not 2 <= array.ndim <= 4 or not axes:
-        raise DataError(
-            where,
-            f"an array with {array.ndim} dimensions is not a volume",
-            "A volume has 2 (y, x), 3 (z, y, x) or 4 (channel, z, y, x) dimensions.",
-        )
-    axes = axes.replace("n", "z")
+    axes = stored_axes(axes or _DEFAULT_AXES.get(array.ndim, ""), where)
+    if not axes or len(axes) != array.ndim:
+        raise _wrong_dimensions(array.ndim, where)
+    if array.size == 0:
+        raise DataError(where, f"an array of shape {array.shape} holds no values")
     for letter in "zc":
         if letter not in axes:
             array, axes = array[None], letter + axes
     return array.transpose([axes.index(letter) for letter in "czyx"])
 
 
+def stored_axes(axes: str, where: str) -> str:
+    """Return ``axes`` with independent images (n) laid along z.
+
+    Raises:
+        DataError: there are independent images and z planes.
+    """
+    if "n" in axes and "z" in axes:
+        raise DataError(
+            where,
+            f"has axes {axes!r}: independent images (n) of several planes (z) are not one volume",
+            "Save each image as a volume of its own.",
+        )
+    return axes.replace("n", "z")
+
+
+def _wrong_dimensions(ndim: int, where: str) -> DataError:
+    return DataError(
+        where,
+        f"an array with {ndim} dimensions is not a volume",
+        "A volume has 2 (y, x), 3 (z, y, x) or 4 (channel, z, y, x) dimensions.",
+    )
+
+
+def pieces(shape: Sequence[int], voxels: int = PIECE) -> Iterator[tuple[slice, slice]]:
+    """Yield boxes along the first two axes that cover ``shape``, each with about ``voxels`` voxels at most.
+
+    Whole planes where they are small, runs of rows where a single plane is larger: passes over a volume or a
+    whole slide this way need no temporary of its size.
+    """
+    row = max(1, math.prod(shape[2:]))
+    plane = max(1, row * shape[1])
+    planes, rows = max(1, voxels // plane), max(1, min(shape[1], voxels // row))
+    for z in range(0, shape[0], planes):
+        for y in range(0, shape[1], rows):
+            yield slice(z, min(z + planes, shape[0])), slice(y, min(y + rows, shape[1]))
+
+
 def check_finite(array: np.ndarray[Any, Any], where: str) -> None:
-    """Raise a DataError when a float array holds NaN or infinity (plane by plane: no full-size temporary)."""
+    """Raise a DataError when a float array (C, Z, Y, X) holds NaN or infinity."""
     if array.dtype.kind != "f":
         return
-    bad = sum(int(array[channel, z].size - np.isfinite(array[channel, z]).sum())
-              for channel in range(array.shape[0]) for z in range(array.shape[1]))
+    bad = 0
+    for channel in array:
+        for box in pieces(channel.shape):
+            finite = np.isfinite(channel[box])
+            bad += finite.size - int(np.count_nonzero(finite))
     if bad:
         raise DataError(
             where,

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from volseg_core.errors import DataError
+from volseg_core.volume.grid import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 IGNORED = -1
 """Class index of voxels without a label."""
 
 _MAX_CLASSES = 1024
+_MAX_ID = 2**32 - 1
+_TABLE = 1 << 20
+"""Ids that span no more than this are looked up in a table."""
+_SHOWN = 8
+_WHERE = "classes"
 
 
 @dataclass(frozen=True)
@@ -26,23 +35,39 @@ class ClassName:
 
 @dataclass(frozen=True)
 class ClassMap:
-    """The classes in index order, and the ids that stand for "no label here"."""
+    """The classes in index order, and the ids that stand for "no label here".
+
+    Raises:
+        DataError: ids or names are used twice, an id is negative, above 32 bits, or both a class and ignored.
+    """
 
     classes: tuple[ClassName, ...]
     ignore: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         ids = [item.id for item in self.classes]
-        if len(set(ids)) != len(ids) or len({item.name for item in self.classes}) != len(ids):
-            raise DataError("classes", f"ids and names must differ from one another, got {ids}")
+        if twice := _repeated(ids):
+            raise DataError(_WHERE, f"id {twice[0]} stands for two classes", "Give each class an id of its own.")
+        if same := _repeated(self.names):
+            raise DataError(_WHERE, f"two classes are named {same[0]!r}", "Give each class a name of its own.")
         if any(item < 0 for item in ids):
-            raise DataError("classes", f"a class id must not be negative, got {min(ids)}", "Give it to data.ignore.")
+            raise DataError(_WHERE, f"a class id must not be negative, got {min(ids)}", "Give it to data.ignore.")
+        if any(item > _MAX_ID for item in ids):
+            raise DataError(_WHERE, f"a class id must be at most {_MAX_ID}, got {max(ids)}")
+        if both := sorted(set(ids) & set(self.ignore)):
+            raise DataError(_WHERE, f"id {both[0]} is a class and ignored", "Take it out of classes or data.ignore.")
 
     @classmethod
     def of_ids(cls, ids: Iterable[int], names: Mapping[int, str], ignore: Sequence[int] = ()) -> ClassMap:
-        """Return the map of the ids found in label volumes, in ascending order; unnamed ones are named by number."""
+        """Return the map of the ids found in label volumes, in ascending order.
+
+        Ids without a name, or with a name that another one has too, are named by their number.
+        """
         kept = sorted(set(ids) - set(ignore))
-        return cls(tuple(ClassName(item, names.get(item, str(item))) for item in kept), tuple(ignore))
+        chosen = [names.get(item, str(item)) for item in kept]
+        shared = {*_repeated(chosen)}
+        named = (str(item) if name in shared else name for item, name in zip(kept, chosen, strict=True))
+        return cls(tuple(map(ClassName, kept, named)), tuple(ignore))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,42 +88,83 @@ class ClassMap:
         """Return a new array of class indices (int8 or int16), -1 where the id is ignored.
 
         Raises:
-            DataError: ids that belong to no class.
+            DataError: labels that are not integers, or ids that belong to no class.
         """
-        dtype = np.int8 if len(self) <= np.iinfo(np.int8).max else np.int16
+        labels = _integers(labels, where)
+        dtype = np.dtype(np.int8 if len(self) <= np.iinfo(np.int8).max else np.int16)
         result = np.empty(labels.shape, dtype)
-        ids = np.array([item.id for item in self.classes] + list(self.ignore), dtype=np.int64)
-        indices = np.array([*range(len(self)), *(IGNORED for _ in self.ignore)], dtype=dtype)
-        order = np.argsort(ids, kind="stable")
-        ids, indices = ids[order], indices[order]
-        for z in range(labels.shape[0]):
-            plane = labels[z].astype(np.int64)
-            place = np.minimum(np.searchsorted(ids, plane), len(ids) - 1)
-            unknown = ids[place] != plane
-            if unknown.any():
-                raise self._outside(np.unique(labels), where)
-            result[z] = indices[place]
+        known = {item.id: index for index, item in enumerate(self.classes)} | dict.fromkeys(self.ignore, IGNORED)
+        for box in pieces(labels.shape):
+            encoded = _look_up(labels[box], known, dtype)
+            if encoded is None:
+                raise self._outside(find_ids(labels, where), where)
+            result[box] = encoded
         return result
 
-    def _outside(self, found: np.ndarray[Any, Any], where: str) -> DataError:
-        known = {item.id for item in self.classes} | set(self.ignore)
-        outside = [int(item) for item in found if int(item) not in known]
-        shown = ", ".join(map(str, outside[:8])) + (", ..." if len(outside) > 8 else "")  # noqa: PLR2004
+    def _outside(self, found: Iterable[int], where: str) -> DataError:
+        outside = sorted(set(found) - {item.id for item in self.classes} - set(self.ignore))
+        shown = ", ".join(map(str, outside[:_SHOWN])) + (", ..." if len(outside) > _SHOWN else "")
+        holds = f"id {shown}, which is" if len(outside) == 1 else f"ids {shown}, which are"
         return DataError(
             where,
-            f"ids {shown} are not among the classes {{{', '.join(str(item.id) for item in self.classes)}}}",
+            f"holds {holds} not among the classes {{{', '.join(str(item.id) for item in self.classes)}}}",
             "Name them in classes, or set data.ignore to leave them out.",
         )
 
     def decode(self, indices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Return the original ids of class indices, in the smallest of uint8, uint16 and uint32."""
+        """Return the original ids of class indices (0 and up), in the smallest of uint8, uint16 and uint32."""
         table = np.array([item.id for item in self.classes], dtype=self.id_dtype)
-        return table[indices]
+        if np.array_equal(table, np.arange(len(table))):
+            return indices.astype(table.dtype)
+        return np.take(table, indices)
 
     @property
     def id_dtype(self) -> np.dtype[Any]:
         """The smallest unsigned type that holds every id."""
-        return np.dtype(np.min_scalar_type(max(item.id for item in self.classes)))
+        return np.min_scalar_type(max(item.id for item in self.classes))
+
+
+def _repeated(values: Iterable[Any]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _look_up(
+    piece: np.ndarray[Any, Any], known: Mapping[int, int], dtype: np.dtype[Any]
+) -> np.ndarray[Any, Any] | None:
+    """Return the class indices of a piece, or None when it holds an id that is not known."""
+    low, high = min(known, default=0), max(known, default=-1)
+    if int(piece.min()) < low or int(piece.max()) > high:
+        return None
+    unknown = np.iinfo(dtype).min
+    wide = piece.astype(np.int64, copy=False)
+    if high - low < _TABLE:
+        table = np.full(high - low + 1, unknown, dtype)
+        for number, index in known.items():
+            table[number - low] = index
+        encoded = table.take(wide - low if low else wide)
+    else:
+        ids = np.array(sorted(known), np.int64)
+        place = np.searchsorted(ids, wide)
+        indices = np.array([known[int(number)] for number in ids], dtype)
+        encoded = np.where(ids[place] == wide, indices[place], unknown).astype(dtype)
+    return None if (encoded == unknown).any() else encoded
+
+
+def _integers(labels: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
+    """Return labels as integers without a copy: those of booleans are 0 and 1.
+
+    Raises:
+        DataError: they are neither.
+    """
+    if labels.dtype.kind == "b":
+        return labels.view(np.uint8)
+    if labels.dtype.kind not in "iu":
+        raise DataError(
+            where,
+            f"labels are {labels.dtype}; class ids must be integers",
+            "If the values are whole numbers, convert the file to uint8 first.",
+        )
+    return labels
 
 
 def find_ids(labels: np.ndarray[Any, Any], where: str) -> dict[int, int]:
@@ -107,18 +173,11 @@ def find_ids(labels: np.ndarray[Any, Any], where: str) -> dict[int, int]:
     Raises:
         DataError: the labels are not integers, or look like instance ids.
     """
-    if labels.dtype.kind == "b":
-        labels = labels.view(np.uint8)
-    if labels.dtype.kind not in "iu":
-        raise DataError(
-            where,
-            f"labels are {labels.dtype}; class ids must be integers",
-            "If the values are whole numbers, convert the file to uint8 first.",
-        )
-    counts: dict[int, int] = {}
-    for plane in labels:
-        for item, count in zip(*_plane_counts(plane), strict=True):
-            counts[int(item)] = counts.get(int(item), 0) + int(count)
+    labels = _integers(labels, where)
+    counts: Counter[int] = Counter()
+    for box in pieces(labels.shape):
+        ids, voxels = np.unique(labels[box], return_counts=True)
+        counts.update(dict(zip(ids.tolist(), voxels.tolist(), strict=True)))
         if len(counts) > _MAX_CLASSES:
             raise DataError(
                 where,
@@ -128,17 +187,11 @@ def find_ids(labels: np.ndarray[Any, Any], where: str) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def _plane_counts(plane: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    if plane.dtype.itemsize <= 2 and plane.dtype.kind == "u":  # noqa: PLR2004  (a table of 65536 counts beats a sort)
-        counts = np.bincount(plane.reshape(-1), minlength=1)
-        ids = np.flatnonzero(counts)
-        return ids, counts[ids]
-    return np.unique(plane, return_counts=True)
-
-
 def class_names(attributes: Mapping[str, Any]) -> dict[int, str]:
-    """Return the names of ids that a label file carries in its attribute ``classes``."""
-    listed = attributes.get("classes") or ()
+    """Return the names of ids that a label file carries in its attribute ``classes``, a list of ids and names."""
+    listed = attributes.get("classes")
+    if not isinstance(listed, (list, tuple)):
+        return {}
     try:
         return {int(item["id"]): str(item["name"]) for item in listed}
     except (TypeError, KeyError, ValueError):

@@ -6,18 +6,26 @@ there to what the network sees: ``network = unit * gain + bias``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from volseg_core.errors import DataError
-from volseg_core.volume.grid import check_finite
+from volseg_core.volume.grid import check_finite, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 KINDS = ("zscore", "percentile", "range", "none")
 SAMPLE = 16_000_000
-"""Voxels that statistics look at; larger volumes are sampled by planes."""
+"""Voxels of a channel that statistics look at; of larger volumes, a regular grid of about that many."""
+_SPREAD = 16
+"""Planes (and rows) that a sample keeps at least, where there are as many."""
+_EXACT = (np.dtype(np.float32), np.dtype(np.float16))
+
+Window = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -32,47 +40,62 @@ class ChannelStatistics:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """The rule: ``zscore`` (mean 0, sd 1 after clipping), ``percentile`` ([0, 1] between percentiles), ``range``
-    ([-1, 1] between two fixed values, such as a CT window) or ``none``.
+    """A rule: ``zscore``, ``percentile``, ``range`` or ``none``.
 
-    ``clip`` are the percentiles to clip at, or for ``range`` the two values.
-    """  # noqa: D205
+    ``zscore`` gives mean 0 and sd 1 after clipping, ``percentile`` [0, 1] between percentiles, ``range`` [-1, 1]
+    between two fixed values, such as a CT window. ``clip`` are the percentiles to clip at, or for ``range`` the two
+    values.
+
+    Raises:
+        ValueError: an unknown kind, or bounds that do not ascend.
+    """
 
     kind: str = "zscore"
     clip: tuple[float, float] = (0.5, 99.5)
 
-    def fit(self, data: np.ndarray[Any, Any], where: str = "volume") -> Normaliser:
-        """Measure a volume ``(C, Z, Y, X)`` and return its normaliser.
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            message = f"normalisation {self.kind!r} is not one of {', '.join(KINDS)}"
+            raise ValueError(message)
+        low, high = self.clip
+        if not low < high:
+            message = f"clip [{low:g}, {high:g}] is not in ascending order"
+            raise ValueError(message)
+
+    def fit(self, data: np.ndarray[Any, Any], where: str = "volume", limit: int = SAMPLE) -> Normaliser:
+        """Measure a volume ``(C, Z, Y, X)`` and return its normaliser; above ``limit`` voxels a sample is measured.
 
         Raises:
-            DataError: NaN, infinity or a constant channel.
+            DataError: NaN, infinity or, where the rule needs contrast, a constant channel.
         """
         check_finite(data, where)
-        step = max(1, -(-data[0].size // SAMPLE))
-        statistics = []
-        for index, channel in enumerate(data):
-            if self.kind != "none" and self.kind != "range":
-                _check_varies(channel, where if len(data) == 1 else f"{where}, channel {index}")
-            statistics.append(self._measure(channel[::step]))
-        return Normaliser(self, tuple(statistics), sampled=step > 1)
+        names = [where] if len(data) == 1 else [f"{where}, channel {index}" for index in range(len(data))]
+        samples = [_sample(channel, limit) for channel in data]
+        statistics = tuple(map(self._measure, data, samples, names))
+        return Normaliser(self, statistics, sampled=samples[0].size < data[0].size)
 
-    def _measure(self, channel: np.ndarray[Any, Any]) -> ChannelStatistics:
-        if self.kind == "range":
-            low, high = self.clip
-        elif self.kind == "none":
-            low, high = float(channel.min()), float(channel.max())
-            high = high if high > low else low + 1
-        else:
-            low, high = (float(value) for value in np.percentile(channel, self.clip))
-            if high <= low:  # a few bright voxels on a constant ground: the percentiles coincide
-                low, high = float(channel.min()), float(channel.max())
-        total, squares, count = 0.0, 0.0, 0
-        for plane in channel:
-            values = np.clip(plane.astype(np.float64), low, high)
-            total, squares, count = total + values.sum(), squares + (values**2).sum(), count + values.size
-        mean = total / count
-        std = max(squares / count - mean**2, 0.0) ** 0.5
+    def _measure(self, channel: np.ndarray[Any, Any], sample: np.ndarray[Any, Any], where: str) -> ChannelStatistics:
+        low, high = self._bounds(channel, sample, where)
+        mean, std = _moments(sample, low, high)
+        if std == 0:  # the sample missed the few voxels that differ
+            mean, std = _moments(channel, low, high)
         return ChannelStatistics(low, high, mean, std)
+
+    def _bounds(self, channel: np.ndarray[Any, Any], sample: np.ndarray[Any, Any], where: str) -> tuple[float, float]:
+        if self.kind == "range":
+            return self.clip
+        if self.kind != "none":
+            low, high = _percentiles(sample, self.clip)
+            if high > low:
+                return low, high
+        low, high = _extrema(channel)  # the percentiles coincide: a few bright voxels on a constant ground
+        if high > low:
+            return low, high
+        if self.kind == "none":
+            return low, low + 1
+        raise DataError(
+            where, f"is constant: every voxel is {low:g}", "Check the dataset path: there is nothing to see in it."
+        )
 
 
 @dataclass(frozen=True)
@@ -83,31 +106,39 @@ class Normaliser:
     channels: tuple[ChannelStatistics, ...]
     sampled: bool = False
 
-    def unit(self, window: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def unit(self, window: np.ndarray[Any, Any]) -> Window:
         """Return a window ``(C, ...)`` as float32 clipped to [0, 1] between the bounds."""
-        low, high = self._column("low", window), self._column("high", window)
-        result = (window.astype(np.float32) - low) / (high - low)
+        result = self._above_low(window)
+        result *= _column((1 / (item.high - item.low) for item in self.channels), window)
         return np.clip(result, 0, 1, out=result)
 
-    def to_network(self, unit: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def to_network(self, unit: np.ndarray[Any, Any]) -> Window:
         """Return what the network sees of a window ``(C, ...)`` in unit range."""
         gain, bias = zip(*(self._gain_bias(channel) for channel in self.channels), strict=True)
-        result: np.ndarray[Any, np.dtype[np.float32]] = unit * _column(gain, unit) + _column(bias, unit)
+        result: Window = unit * _column(gain, unit)
+        result += _column(bias, unit)
         return result
 
-    def __call__(self, window: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return what the network sees of a raw window ``(C, ...)``, float32."""
-        scale, offset = [], []
-        for channel in self.channels:
-            gain, bias = self._gain_bias(channel)
-            scale.append(gain / (channel.high - channel.low))
-            offset.append(bias - channel.low * gain / (channel.high - channel.low))
-        result = window.astype(np.float32)
-        if self.rule.kind != "none":
-            np.clip(result, self._column("low", window), self._column("high", window), out=result)
-            result *= _column(scale, window)
-            result += _column(offset, window)
+    def __call__(self, window: np.ndarray[Any, Any]) -> Window:
+        """Return what the network sees of a raw window ``(C, ...)``, float32: ``to_network(unit(window))``."""
+        if self.rule.kind == "none":
+            return window.astype(np.float32)
+        widths = [item.high - item.low for item in self.channels]
+        gain, bias = zip(*(self._gain_bias(channel) for channel in self.channels), strict=True)
+        result = self._above_low(window)
+        np.clip(result, 0, _column(widths, window), out=result)
+        result *= _column((each / width for each, width in zip(gain, widths, strict=True)), window)
+        if any(bias):
+            result += _column(bias, window)
         return result
+
+    def _above_low(self, window: np.ndarray[Any, Any]) -> Window:
+        """Return ``window - low``: subtracted first, so that float32 keeps the contrast of large grey values."""
+        narrow = window.dtype in _EXACT or (window.dtype.kind in "biu" and window.dtype.itemsize <= 2)  # noqa: PLR2004
+        dtype = np.float32 if narrow else np.float64
+        low = _column((item.low for item in self.channels), window).astype(dtype)
+        difference: np.ndarray[Any, Any] = np.subtract(window, low, dtype=dtype)
+        return difference.astype(np.float32, copy=False)
 
     def _gain_bias(self, channel: ChannelStatistics) -> tuple[float, float]:
         width = channel.high - channel.low
@@ -118,9 +149,6 @@ class Normaliser:
         if self.rule.kind == "percentile":
             return 1.0, 0.0
         return width, channel.low
-
-    def _column(self, name: str, window: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return _column([getattr(channel, name) for channel in self.channels], window)
 
     def as_dict(self) -> dict[str, Any]:
         """Return rule and statistics as plain data, for records."""
@@ -138,14 +166,46 @@ class Normaliser:
         return cls(rule, tuple(ChannelStatistics(**item) for item in content["channels"]), bool(content["sampled"]))
 
 
-def _column(values: Any, window: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return one value per channel, shaped to broadcast against ``window`` (C, ...)."""
-    return np.asarray(values, np.float32).reshape(-1, *(1 for _ in window.shape[1:]))
+def _column(values: Iterable[float], window: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return one float32 per channel, shaped to broadcast against ``window`` (C, ...)."""
+    return np.fromiter(values, np.float32).reshape(-1, *(1 for _ in window.shape[1:]))
 
 
-def _check_varies(channel: np.ndarray[Any, Any], where: str) -> None:
-    first = channel.flat[0]
-    if all(bool((plane == first).all()) for plane in channel):
-        raise DataError(
-            where, f"is constant: every voxel is {first}", "Check the dataset path: there is nothing to learn from it."
-        )
+def _sample(channel: np.ndarray[Any, Any], limit: int) -> np.ndarray[Any, Any]:
+    """Return a regular grid of about ``limit`` voxels of ``(Z, Y, X)``: planes and rows first, columns last."""
+    share = channel.size / limit
+    if share <= 1:
+        return channel
+    z = min(math.ceil(math.sqrt(share)), max(1, channel.shape[0] // _SPREAD))
+    y = min(math.ceil(share / z), max(1, channel.shape[1] // _SPREAD))
+    x = math.ceil(share / z / y)
+    return channel[z // 2 :: z, y // 2 :: y, x // 2 :: x]
+
+
+def _percentiles(sample: np.ndarray[Any, Any], clip: tuple[float, float]) -> tuple[float, float]:
+    """Return two percentiles, linear between neighbours; equal for equal values of any type, float16 included."""
+    values = sample.flatten()
+    places = [(values.size - 1) * percent / 100 for percent in clip]
+    corners = sorted({edge for place in places for edge in (math.floor(place), math.ceil(place))})
+    values.partition(corners)
+    low, high = (
+        float(values[math.floor(place)]) * (1 - place % 1) + float(values[math.ceil(place)]) * (place % 1)
+        for place in places
+    )
+    return low, high
+
+
+def _extrema(channel: np.ndarray[Any, Any]) -> tuple[float, float]:
+    return float(channel.min()), float(channel.max())
+
+
+def _moments(values: np.ndarray[Any, Any], low: float, high: float) -> tuple[float, float]:
+    """Return mean and standard deviation of the clipped values, summed above ``low`` so that no digits cancel."""
+    total = squares = 0.0
+    for box in pieces(values.shape):
+        piece = np.clip(values[box].astype(np.float64), low, high)
+        piece -= low
+        total += float(piece.sum())
+        squares += float(np.square(piece, out=piece).sum())
+    mean = total / values.size
+    return low + mean, math.sqrt(max(squares / values.size - mean**2, 0.0))

@@ -6,9 +6,11 @@ the other two. All operations are strided views of the array; nothing is copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 AXES = "zyx"
 
@@ -42,7 +44,7 @@ class View:
         Raises:
             ValueError: the name is not three different axes.
         """
-        if name in AXES:
+        if name in tuple(AXES):
             axis = AXES.index(name)
             return cls((axis, *(other for other in range(3) if other != axis)))  # type: ignore[arg-type]
         parts = [part.strip() for part in name.split(",")]

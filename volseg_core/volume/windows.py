@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 BLENDS = ("gaussian", "constant", "crop")
 
@@ -54,8 +56,8 @@ class Tiling:
         if not 0 <= self.overlap < 1:
             message = f"overlap {self.overlap!r} is not in [0, 1)"
             raise ValueError(message)
-        if any(size < window for size, window in zip(self.shape, self.window, strict=True)):
-            message = f"shape {self.shape} is smaller than the window {self.window}"
+        if any(window < 1 or size < window for size, window in zip(self.shape, self.window, strict=True)):
+            message = f"window {self.window} does not fit into shape {self.shape}"
             raise ValueError(message)
 
     def starts(self, axis: int) -> list[int]:
@@ -90,7 +92,8 @@ class Tiling:
             return np.ones(window)
         if self.blend == "gaussian":
             offset = (np.arange(window) - (window - 1) / 2) / (window / 8)
-            return np.maximum(np.exp(-0.5 * offset**2), 1e-3)
+            bell: np.ndarray[Any, Any] = np.maximum(np.exp(-0.5 * offset**2), 1e-3)
+            return bell
         profile = np.zeros(window)
         start = starts[index]
         low = 0 if index == 0 else -(-(starts[index - 1] + window + start) // 2) - start
@@ -98,13 +101,11 @@ class Tiling:
         profile[low:high] = 1
         return profile
 
-    def weights(self) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
-        """Return a weight array per box of `boxes`; overlapping windows' weights sum to 1 at every voxel."""
+    def weights(self) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        """Yield a weight array per box of `boxes`; overlapping windows' weights sum to 1 at every voxel."""
         profiles = [self.profiles(axis) for axis in range(len(self.shape))]
-        result = []
         for parts in product(*profiles):
             weight = parts[0]
             for part in parts[1:]:
                 weight = weight[..., None] * part
-            result.append(weight)
-        return result
+            yield weight
