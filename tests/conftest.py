@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,24 @@ class Project:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(textwrap.dedent(text), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def hook_module() -> Callable[..., types.ModuleType]:
+    """Return a function that makes a plugin's module of its source, for tests that install and discover nothing."""
+
+    def make(source: str, name: str = "hooks") -> types.ModuleType:
+        module = types.ModuleType(name)
+        exec(compile(textwrap.dedent(source), f"{name}.py", "exec"), module.__dict__)  # noqa: S102  (the tests' own)
+        return module
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def project_in() -> type[Project]:
+    """Return `Project`, for fixtures that outlive one test: ``project_in(folder)``; the folder must exist."""
+    return Project
 
 
 @pytest.fixture

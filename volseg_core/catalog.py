@@ -140,12 +140,16 @@ class Catalog:
             known = [provided.component.name for provided in self.all(kind)]
             known += [alias for provided in self.all(kind) for alias in provided.component.aliases]
         notes = [f"known: {known_names(set(known))}"] if known else []
-        return UsageError(where, f"no {kind} named {name!r}", did_you_mean(name, known), [*notes, *self._suspects(name)])
+        return UsageError(
+            where, f"no {kind} named {name!r}", did_you_mean(name, known), [*notes, *self._suspects(name)]
+        )
 
     def _suspects(self, name: str) -> list[str]:
         """Return a note on plugins that may provide ``name`` and did not load."""
         failed = self.plugins.failed()
-        owners = [record for record in self.plugins.records if record.status != "ok" and name.startswith(f"{record.id}/")]
+        owners = [
+            record for record in self.plugins.records if record.status != "ok" and name.startswith(f"{record.id}/")
+        ]
         if owners:
             return [f"note: plugin {owners[0].id} {owners[0].complaint()}. See: volseg plugins list"]
         if len(failed) == 1:
@@ -175,7 +179,7 @@ class Catalog:
             )
         wanted = {name: available[name] for name in provided.component.wants}
         try:
-            return target(**params, **wanted)
+            return target(**{**params, **wanted})
         except (VolsegError, MemoryError):
             raise
         except Exception as error:

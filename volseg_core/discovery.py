@@ -10,10 +10,8 @@ import hashlib
 import importlib.util
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -25,7 +23,8 @@ from volseg_core.plugins import PluginRecord, Plugins, describe
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from packaging.requirements import Requirement
 

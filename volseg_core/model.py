@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import DataError, ResourceError
 from volseg_core.volume import ClassMap, ClassName, Normalisation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SPEC_VERSION = 1
 WEIGHTS = "weights.safetensors"
@@ -74,7 +76,7 @@ class ModelSpec:
                 made_with=dict(content["made_with"]),
             )
         except DataError as error:
-            raise DataError(where, f"has a damaged volseg.spec ({error.line()})") from None
+            raise DataError(where, f"has a damaged volseg.spec ({error.where}: {error.what})") from None
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(where, f"has a damaged volseg.spec ({type(error).__name__}: {error})") from None
 

@@ -99,14 +99,14 @@ class Param:
             message = f"{value!r} is not {_article(kind)}"
             raise ValueError(message)
         if kind in ("int", "float"):
-            self._check_bounds(converted)
+            self._check_bounds(converted, value)
         return converted
 
-    def _check_bounds(self, value: float) -> None:
-        if self.min is not None and value < self.min:
+    def _check_bounds(self, number: float, value: Any) -> None:
+        if self.min is not None and number < self.min:
             message = f"{value!r} is below the minimum {self.min:g}"
             raise ValueError(message)
-        if self.max is not None and value > self.max:
+        if self.max is not None and number > self.max:
             message = f"{value!r} is above the maximum {self.max:g}"
             raise ValueError(message)
 

@@ -118,12 +118,14 @@ class Bars:
 
 class _BarTask:
     def __init__(self, bar: rich_progress.Progress, identity: rich_progress.TaskID, unit: str) -> None:
-        self.bar, self.identity, self.unit = bar, identity, unit
+        self.bar, self.identity, self.unit, self.note = bar, identity, unit, ""
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         speed = self.bar.tasks[0].speed
-        shown = {"note": note} if note else {}
-        self.bar.update(self.identity, advance=amount, rate=f"{speed:.3g} {self.unit}/s" if speed else "", **shown)
+        self.note = note or self.note
+        self.bar.update(
+            self.identity, advance=amount, rate=f"{speed:.3g} {self.unit}/s" if speed else "", note=self.note
+        )
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import DataError, UsageError
@@ -22,6 +23,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         _reject_repeated_keys(yaml.compose(text, Loader=_loader()))
         content = yaml.load(text, Loader=_loader())  # noqa: S506  (it is a safe loader)
+        json.dumps(content, default=str, skipkeys=True)  # refuses an anchor that holds itself
     except OSError as error:
         raise DataError(str(path), f"cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from volseg_core.errors import RecipeErrors, UsageError, VolsegError, did_you_me
 from volseg_core.reading import read_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from volseg_core.plugins import Plugins
 
 __all__ = ["Registry", "RegistryFile", "find_registry_file", "load_registry", "read_registry_file", "read_yaml"]
@@ -62,7 +63,7 @@ def load_registry(path: Path | str | None = None, *, block: Sequence[str] = (), 
     policy = PluginPolicy(
         mode="builtin" if builtin_only else file.policy.mode,
         require=() if builtin_only else file.policy.require,
-        block=_blocked(block, "--block") | _blocked_by_environment() | file.policy.block,
+        block=_blocked(block, "--block") | _blocked_by_environment() | dict(file.policy.block),
         local=file.policy.local,
     )
     plugins = discover(policy)

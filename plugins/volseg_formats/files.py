@@ -57,12 +57,17 @@ def refuse_dataset(path: Path, dataset: str, kind: str) -> None:
 
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn every error of a decoder into a DataError on ``path``, which is not a readable ``kind``."""
+    """Turn every error of a decoder into a DataError on ``path``, which is not a readable ``kind``.
+
+    Memory that does not suffice becomes a ResourceError.
+    """
     where = str(path)
     try:
         yield
-    except (VolsegError, MemoryError):
+    except VolsegError:
         raise
+    except MemoryError as error:
+        raise ResourceError(where, "does not fit into memory", "Read a smaller box") from error
     except PermissionError as error:
         raise DataError(where, "cannot be read: permission denied") from error
     except Exception as error:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from volseg_core.api import EncoderChoice
 
 _FROM_THREE = (3, 5, 5)
-_PSP_LEVELS = 4
-_ENCODER = "model.encoder"
 _INDICES = "model.encoder_output_indices"
 
 
@@ -128,23 +126,15 @@ def build_pspnet(
     decoder_use_norm: str = "batchnorm",
     psp_dropout: float = 0.2,
 ) -> Module:
-    """Return a pyramid scene parsing network (Zhao et al. 2017, arXiv:1612.01105), three stages deep by default.
-
-    Raises:
-        UsageError: when the encoder's last feature cannot be shared among the four levels of the pyramid.
-    """
+    """Return a pyramid scene parsing network (Zhao et al. 2017, arXiv:1612.01105), three stages deep by default."""
     network = Assembly("pspnet", encoder, in_channels, num_classes, stages=(1, 3, 5))
-    model = network.build(
+    return network.build(
+        levels=4,
         upsampling=2**network.depth,
         psp_out_channels=psp_out_channels,
         decoder_use_norm=decoder_use_norm,
         psp_dropout=psp_dropout,
     )
-    channels = model.encoder.out_channels[-1]
-    if channels % _PSP_LEVELS:
-        what = f"'pspnet' needs a multiple of {_PSP_LEVELS} channels; encoder {encoder.name!r} has {channels}"
-        raise UsageError(_ENCODER, what, "Take another encoder or model.encoder.depth.")
-    return model
 
 
 def build_deeplabv3(

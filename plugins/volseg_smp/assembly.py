@@ -61,29 +61,40 @@ class Assembly:
             raise UsageError(_DEPTH, what)
         return depth
 
-    def build(self, *, finest: int | None = None, output_stride: int = 32, **options: Any) -> torch.nn.Module:
+    def build(
+        self, *, finest: int | None = None, levels: int = 1, output_stride: int = 32, **options: Any
+    ) -> torch.nn.Module:
         """Return the network with the encoder's weights loaded.
 
-        ``finest`` is the first stage whose features the decoder cannot do without (by default only the last is).
+        ``finest`` is the first stage whose features the decoder cannot do without (by default only the last is),
+        ``levels`` the number of branches that share the last feature's channels.
 
         Raises:
             UsageError: when decoder and encoder do not go together.
         """
         options["encoder_depth"] = self.depth
-        model = self._on_own(options) if self.own else self._on_foreign(output_stride, options)
+        model: Any = self._on_own(options) if self.own else self._on_foreign(output_stride, options)
         channels = list(model.encoder.out_channels)
         if channels[-1] == 0 or (finest is not None and channels[finest] == 0):
             what = f"{self.architecture!r} with {self.depth} stages needs a feature that {self.encoder.name!r} lacks"
             raise UsageError(_DEPTH, what, "This encoder starts at stride 4: take a larger depth.")
+        if channels[-1] % levels:
+            what = (
+                f"{self.architecture!r} needs a multiple of {levels} channels; {self.encoder.name!r} has {channels[-1]}"
+            )
+            raise UsageError(_ENCODER, what, "Take another encoder or model.encoder.depth.")
         model.name = f"{self.architecture}-{self.encoder.name}"
-        return model
+        network: torch.nn.Module = model
+        return network
 
     def _on_own(self, options: dict[str, Any]) -> Any:
         row = table.find(self.encoder.name)
         if row.vit != (self.architecture == "dpt"):
             raise self._wrong_family(row)
         if not row.exact and self.architecture != "unet":
-            what = f"{self.architecture!r} needs features of exactly half the size each, unlike those of encoder {row.name!r}"
+            what = (
+                f"{self.architecture!r} needs features of exactly half the size each; encoder {row.name!r} has others"
+            )
             raise UsageError(_ENCODER, what, "Only 'unet' works with it (-s model=unet).")
         model = self._create(row.name, options | row.options)
         load_weights(model.encoder, row.name, str(self.encoder.params["weights"]), self.in_channels)

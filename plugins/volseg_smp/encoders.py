@@ -57,7 +57,8 @@ def build(
     if row.vit:
         return ViTFeatures(encoder)
     encoder.strides = tuple(min(2**stage, output_stride) for stage in range(stages + 1))
-    return encoder
+    pyramid: torch.nn.Module = encoder
+    return pyramid
 
 
 def create(row: table.Row, in_channels: int, depth: int, output_stride: int = 32) -> Any:

@@ -56,7 +56,8 @@ def load(model: str, weights: Weights) -> Tensors:
     cached = folder / f"{model}-{weights.sha256[:8]}.safetensors" if folder else None
     if cached is not None and cached.is_file():
         with suppress(safetensors.SafetensorError, OSError):  # a damaged copy is made anew
-            return load_file(cached)
+            kept: Tensors = load_file(cached)
+            return kept
     state = convert(_locate(weights.source.removeprefix(SCHEME)), weights.sha256, model)
     if cached is not None:
         _store(state, cached)
@@ -126,6 +127,7 @@ def _store(state: Tensors, path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             complete = Path(folder) / path.name
             save_file(state, complete)
+            complete.chmod(0o644)  # a cache may be shared between users
             complete.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         _log.info("converted weights are not kept: %s", error)

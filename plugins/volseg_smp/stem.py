@@ -12,6 +12,8 @@ from volseg_core.api import DataError
 _WHERE = "model.encoder.weights"
 _WRAPPERS = ("model.", "encoder.", "module.")
 _RGB = 3
+_PIXEL_STEMS = ("body_conv1.conv.weight", "embeds.proj.weight")
+"""Stems of timm's tresnet and naflexvit: an axis of pixels, each with its channels side by side."""
 _SHOWN = 4
 _log = logging.getLogger("volseg")
 
@@ -53,7 +55,8 @@ def adapt_channels(weight: torch.Tensor, in_channels: int) -> torch.Tensor:
     """Return a convolution's weight ``(out, 3, *S)`` for another number of input channels.
 
     One channel: the sum, so that a grey image gives what it gave when repeated three times. More: the three are
-    repeated in turn and scaled by 3 / ``in_channels``, so that equal channels give the same response.
+    repeated in turn and scaled by 3 / ``in_channels``, so that equal channels give the same response when their
+    number is a multiple of three, and about the same otherwise.
     """
     if in_channels == 1:
         return weight.sum(1, keepdim=True)
@@ -62,13 +65,15 @@ def adapt_channels(weight: torch.Tensor, in_channels: int) -> torch.Tensor:
 
 
 def _to_channels(name: str, weight: torch.Tensor, shape: torch.Size, in_channels: int) -> torch.Tensor:
-    """Adapt a stem convolution; any other tensor is returned as it is."""
-    if weight.shape == shape or weight.ndim != len(shape) or weight.ndim < _RGB:
+    """Adapt a stem; any other tensor is returned as it is."""
+    if weight.shape == shape or weight.ndim != len(shape) or weight.ndim == 1:
         return weight
-    if (weight.shape[1], shape[1]) != (_RGB, in_channels):
+    pixels = shape[1] // in_channels if name.endswith(_PIXEL_STEMS) else 1
+    if (weight.shape[1], shape[1]) != (_RGB * pixels, in_channels * pixels):
         return weight
     _log.info("pretrained weights of %s adapted from %d to %d input channels", name, _RGB, in_channels)
-    return adapt_channels(weight, in_channels)
+    rgb = weight.reshape(weight.shape[0] * pixels, _RGB, *weight.shape[2:])
+    return adapt_channels(rgb, in_channels).reshape(shape)
 
 
 def _canonical(name: str) -> str:

@@ -49,6 +49,9 @@ class WeightNames(Mapping[str, Weights]):
     def __len__(self) -> int:
         return len(self._items())
 
+    def __repr__(self) -> str:
+        return ", ".join(self._items())
+
     def _items(self) -> dict[str, Weights]:
         if self._parsed is None:
             self._parsed = dict(self._parse(item) for item in self._text.split())

@@ -75,8 +75,9 @@ def read_file(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise DataError(_WHERE, f"no file {str(path)!r}")
     try:
-        return load_file(path)
+        tensors: dict[str, torch.Tensor] = load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         what = f"{str(path)!r} is not a complete safetensors file ({error})"
         hint = "Weights are read from safetensors only; pickled checkpoints (.pth, .pt, .bin) are not opened."
         raise DataError(_WHERE, what, hint) from error
+    return tensors

@@ -47,10 +47,11 @@ def test_errors_of_reading_are_sentences(tmp_path: Path, error: BaseException, t
     assert text in str(caught.value)
 
 
-def test_memory_and_interrupts_pass(tmp_path: Path) -> None:
-    for error in (MemoryError(), KeyboardInterrupt()):
-        with pytest.raises(type(error)), reading(tmp_path, "file"):
-            raise error
+def test_memory_is_a_resource_and_interrupts_pass(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="does not fit into memory"), reading(tmp_path, "file"):
+        raise MemoryError
+    with pytest.raises(KeyboardInterrupt), reading(tmp_path, "file"):
+        raise KeyboardInterrupt
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -48,14 +48,16 @@ def test_a_network_keeps_the_size_and_trains(name: str, choose: Callable[..., An
 def test_a_shallower_encoder_still_gives_the_full_size(name: str, depth: int, choose: Callable[..., Any]) -> None:
     network = make(name, choose("tu-test_resnet", depth=depth), in_channels=2)
     assert len(network.encoder.out_channels) == depth + 1
-    assert sizes(network, (128, 128), channels=2) == [(2, 3, 128, 128)]
+    side = ARCHITECTURES[name].min_size
+    assert sizes(network, (side, side), channels=2) == [(2, 3, side, side)]
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
 def test_an_encoder_that_starts_at_stride_4_works(name: str, choose: Callable[..., Any]) -> None:
     network = make(name, choose("tu-test_convnext"))
     assert network.encoder.out_channels[1] == 0
-    assert sizes(network, (128, 160)) == [(2, 3, 128, 160)]
+    side = ARCHITECTURES[name].min_size
+    assert sizes(network, (side, side + 32)) == [(2, 3, side, side + 32)]
 
 
 def test_convnext_works(choose: Callable[..., Any]) -> None:
@@ -113,31 +115,42 @@ def test_deeplab_dilates_what_is_ours(choose: Callable[..., Any]) -> None:
 
 
 ANOTHER = "Take another encoder, or change the options of the model."
-REFUSED = [
+REFUSED: list[tuple[tuple[str, str, dict[str, Any], dict[str, Any]], str]] = [
     (
         ("unet", VIT, {}, {}),
-        "model.encoder: encoder 'tu-test_vit' is a vision transformer without a feature pyramid; only 'dpt' works with it."
-        " Take -s model=dpt, or an encoder such as 'resnet34' or 'tu-convnext_tiny'.",
+        (
+            "model.encoder: encoder 'tu-test_vit' is a vision transformer without a feature pyramid; only "
+            "'dpt' works with it. Take -s model=dpt, or an encoder such as 'resnet34' or 'tu-convnext_tiny'."
+        ),
     ),
     (
         ("dpt", "resnet18", {}, {}),
-        "model.encoder: 'dpt' works on vision transformers; encoder 'resnet18' is a feature pyramid. Take an encoder such"
-        " as 'tu-vit_small_patch16_224' or 'tu-vit_base_patch16_224', or another architecture.",
+        (
+            "model.encoder: 'dpt' works on vision transformers; encoder 'resnet18' is a feature pyramid. Take "
+            "an encoder such as 'tu-vit_small_patch16_224' or 'tu-vit_base_patch16_224', or another "
+            "architecture."
+        ),
     ),
     (
         ("unetplusplus", "mit_b0", {}, {}),
-        "model: 'unetplusplus' cannot be built on encoder 'mit_b0': UnetPlusPlus is not support encoder_name=mit_b0."
-        f" {ANOTHER}",
+        (
+            "model: 'unetplusplus' cannot be built on encoder 'mit_b0': UnetPlusPlus is not support "
+            f"encoder_name=mit_b0. {ANOTHER}"
+        ),
     ),
     (
         ("linknet", "mit_b0", {}, {}),
-        "model: 'linknet' cannot be built on encoder 'mit_b0': Encoder `mit_b0` is not supported for Linknet."
-        f" {ANOTHER}",
+        (
+            "model: 'linknet' cannot be built on encoder 'mit_b0': Encoder `mit_b0` is not supported for "
+            f"Linknet. {ANOTHER}"
+        ),
     ),
     (
         ("deeplabv3", "densenet121", {}, {}),
-        "model: 'deeplabv3' cannot be built on encoder 'densenet121': DenseNet encoders do not support dilated mode due to"
-        f" pooling operation for downsampling!. {ANOTHER}",
+        (
+            "model: 'deeplabv3' cannot be built on encoder 'densenet121': DenseNet encoders do not support "
+            f"dilated mode due to pooling operation for downsampling!. {ANOTHER}"
+        ),
     ),
     (
         ("fpn", "resnet18", {"depth": 2}, {}),
@@ -145,23 +158,38 @@ REFUSED = [
     ),
     (
         ("unet", "tu-convnext_atto", {"depth": 1}, {}),
-        "model.encoder.depth: 'unet' with 1 stages needs a feature that 'tu-convnext_atto' lacks."
-        " This encoder starts at stride 4: take a larger depth.",
+        (
+            "model.encoder.depth: 'unet' with 1 stages needs a feature that 'tu-convnext_atto' lacks. This "
+            "encoder starts at stride 4: take a larger depth."
+        ),
     ),
     (
         ("fpn", "tu-convnext_atto", {"depth": 4}, {}),
-        "model.encoder.depth: 'fpn' with 4 stages needs a feature that 'tu-convnext_atto' lacks."
-        " This encoder starts at stride 4: take a larger depth.",
+        (
+            "model.encoder.depth: 'fpn' with 4 stages needs a feature that 'tu-convnext_atto' lacks. This "
+            "encoder starts at stride 4: take a larger depth."
+        ),
     ),
     (
         ("unet", "resnet18", {}, {"decoder_channels": [8, 4]}),
-        "model: [8, 4] has 2 items for 5 stages of the encoder."
-        " Give one number of channels per stage, or a smaller model.encoder.depth.",
+        (
+            "model: [8, 4] has 2 items for 5 stages of the encoder. Give one number of channels per stage, or "
+            "a smaller model.encoder.depth."
+        ),
     ),
     (
         ("manet", "tu-inception_v3", {}, {}),
-        "model.encoder: 'manet' needs features of exactly half the size each, unlike those of encoder 'tu-inception_v3'."
-        " Only 'unet' works with it (-s model=unet).",
+        (
+            "model.encoder: 'manet' needs features of exactly half the size each; encoder 'tu-inception_v3' "
+            "has others. Only 'unet' works with it (-s model=unet)."
+        ),
+    ),
+    (
+        ("pspnet", "dpn68", {"depth": 1}, {}),
+        (
+            "model.encoder: 'pspnet' needs a multiple of 4 channels; 'dpn68' has 10. "
+            "Take another encoder or model.encoder.depth."
+        ),
     ),
     (
         ("unet", "resnet19", {}, {}),

@@ -9,11 +9,20 @@ from volseg_core.api import UsageError
 from volseg_smp.encoders import build
 from volseg_smp.table import descriptors
 
-SAMPLES = ["resnet18", "mobilenet_v2", "mit_b0", "tu-resnet18", "tu-convnext_atto", "tu-cspdarknet53", "tu-test_vit"]
+SAMPLES = [
+    ("resnet18", 1),
+    ("resnet18", 3),
+    ("mobilenet_v2", 1),
+    ("mit_b0", 1),
+    ("tu-resnet18", 2),
+    ("tu-convnext_atto", 1),
+    ("tu-darknet17", 1),
+    ("tu-test_vit", 1),
+    ("tu-test_vit", 3),
+]
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("in_channels", [1, 3])
+@pytest.mark.parametrize(("name", "in_channels"), SAMPLES)
 def test_channels_and_strides_are_true(name: str, in_channels: int) -> None:
     encoder = build(name=name, in_channels=in_channels, weights="none").eval()
     with torch.no_grad():

@@ -45,7 +45,7 @@ def tiny(choose: Callable[..., Any]) -> Callable[..., Any]:
     """A third party's encoder as the core hands it over."""
     module = ModuleType("acme_encoders")
     module.build = lambda *, in_channels, depth, output_stride, skip: Tiny(in_channels, depth, output_stride, skip)  # type: ignore[attr-defined]
-    module.stubborn = lambda *, in_channels, depth, output_stride: Tiny(in_channels, depth, 32, 0)  # type: ignore[attr-defined]
+    module.stubborn = lambda *, in_channels, depth, output_stride: Tiny(in_channels, depth, max(output_stride, 32), 0)  # type: ignore[attr-defined]
     sys.modules["acme_encoders"] = module
     choice = type(choose("x"))
 

@@ -7,10 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+import timm
+import torch
 from huggingface_hub import constants
+from safetensors.torch import save_file
 
 from volseg_core.api import ResourceError
 from volseg_smp.encoders import build
+from volseg_smp.table import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +65,40 @@ def test_a_refused_connection_is_a_resource_error(name: str, weights: str, chose
     assert "Connection refused" in text
     assert text.endswith(WAYS_ON)
     assert time.perf_counter() - start < 10
+
+
+def keep(folder: Path, name: str, weights: str, tensors: dict[str, torch.Tensor]) -> None:
+    """Put a file where the hub's client keeps what it has fetched."""
+    repository, _, revision = find(name).weights[weights].source.partition("@")
+    home = folder / f"models--{repository.replace('/', '--')}"
+    snapshot = home / "snapshots" / (revision or "0" * 40)
+    snapshot.mkdir(parents=True)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(snapshot.name)
+    save_file(tensors, snapshot / "model.safetensors")
+
+
+@torch.no_grad()
+@pytest.mark.usefixtures("closed_port")
+def test_what_was_fetched_once_needs_no_network(tmp_path: Path) -> None:
+    image = torch.randn(1, 1, 32, 32)
+    original = build(name="resnet18", in_channels=3, weights="none").eval()
+    keep(tmp_path, "resnet18", "ssl", {**original.state_dict(), "fc.weight": torch.ones(1), "fc.bias": torch.ones(1)})
+    loaded = build(name="resnet18", in_channels=1, depth=3, weights="ssl").eval()
+    expected = original(image.repeat(1, 3, 1, 1))[3]
+    assert (loaded(image)[3] - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+    classifier = timm.create_model("test_vit").eval()
+    keep(tmp_path, "tu-test_vit", "r160_in1k", classifier.state_dict())
+    vit = build(name="tu-test_vit", in_channels=3, weights="imagenet").eval().encoder.model
+    assert torch.equal(vit.patch_embed.proj.weight, classifier.patch_embed.proj.weight)
+    assert torch.equal(vit.blocks[-1].mlp.fc2.weight, classifier.blocks[-1].mlp.fc2.weight)
+
+    classifier = timm.create_model("test_convnext").eval()
+    keep(tmp_path, "tu-test_convnext", "r160_in1k", classifier.state_dict())
+    pyramid = build(name="tu-test_convnext", in_channels=3, depth=4, weights="imagenet").eval()
+    own = classifier.forward_intermediates(image.repeat(1, 3, 1, 1), intermediates_only=True)
+    torch.testing.assert_close(pyramid(image.repeat(1, 3, 1, 1))[4], own[2])
 
 
 @pytest.mark.parametrize(("name", "weights", "chosen", "source"), ENCODERS)

@@ -61,6 +61,7 @@ def test_the_conversion_is_kept_and_repaired(cache: Path) -> None:
     first = load(MODEL, WEIGHTS)
     kept = cache / f"{MODEL}-57934424.safetensors"
     assert [path.name for path in cache.iterdir()] == [kept.name]
+    assert kept.stat().st_mode & 0o777 == 0o644
     kept.write_bytes(kept.read_bytes()[:-1])
     again = load(MODEL, WEIGHTS)
     assert torch.equal(first["conv_stem.weight"], again["conv_stem.weight"])

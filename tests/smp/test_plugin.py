@@ -61,7 +61,7 @@ def test_an_encoder_has_the_parameters_of_its_builder() -> None:
 def test_describing_imports_nothing_heavy() -> None:
     code = (
         "import sys; from volseg_smp.plugin import volseg_architectures as a, volseg_encoders as e; a(), e();"
-        "heavy = {'torch', 'numpy', 'timm', 'segmentation_models_pytorch', 'huggingface_hub', 'albumentations', 'yaml'};"
+        "heavy = {'torch', 'numpy', 'timm', 'segmentation_models_pytorch', 'huggingface_hub', 'albumentations'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

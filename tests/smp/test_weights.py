@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from volseg_core.api import DataError, UsageError
 from volseg_smp.encoders import build
+from volseg_smp.stem import fit
 from volseg_smp.weights import load_weights
 
 
@@ -51,6 +52,16 @@ def test_several_stems_are_adapted_together(tmp_path: Path) -> None:
     grey = build(name="mobileone_s0", in_channels=1, weights=str(tmp_path / "m.safetensors")).eval()
     image = torch.randn(1, 1, 32, 32)
     torch.testing.assert_close(grey(image)[1], rgb(image.repeat(1, 3, 1, 1))[1], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_stem_that_mixes_pixels_and_channels_is_adapted() -> None:
+    rgb = build(name="tu-tresnet_m", in_channels=3, depth=2, weights="none").eval()
+    grey = build(name="tu-tresnet_m", in_channels=1, depth=2, weights="none").eval()
+    grey.load_state_dict(fit(rgb.state_dict(), grey.state_dict(), 1, "the file"))
+    image = torch.randn(1, 1, 32, 32)
+    expected = rgb(image.repeat(1, 3, 1, 1))[-1]
+    assert (grey(image)[-1] - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 def test_none_leaves_the_module_as_it_is() -> None:

@@ -35,7 +35,7 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)  # noqa: S101
+        assert isinstance(command, click.Command)  # noqa: S101  (the table is ours)
         return command
 
     def resolve_command(
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
 @click.option("--traceback", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="volseg", prog_name="volseg", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, **options: object) -> None:
+def cli(ctx: click.Context, /, **options: object) -> None:
     """Segment volumetric images: train on a labelled crop, predict a scan, deploy the model."""
     ctx.obj = options
 
@@ -74,11 +74,10 @@ def main() -> None:
     """Run the command line and leave with the documented exit code."""
     traceback_wanted = "--traceback" in sys.argv[1:]
     try:
-        cli.main(standalone_mode=False)
+        # without standalone mode click returns the code that a command left with
+        code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         _leave("Interrupted.", 130)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -87,15 +86,19 @@ def main() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         _leave("Interrupted.", 130)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (the last resort: a line instead of a traceback)
         _handle(error, traceback_wanted=traceback_wanted)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _handle(error: Exception, *, traceback_wanted: bool) -> None:
     from volseg_core.errors import ExitCode, RecipeErrors, VolsegError
 
     if traceback_wanted:
-        raise error
+        import traceback
+
+        traceback.print_exception(error)
     if isinstance(error, RecipeErrors):
         for part in error.errors:
             click.echo(f"Error: {part}", err=True)

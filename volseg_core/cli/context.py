@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def registry_of(ctx: click.Context) -> Registry:
-    """Return the registry that the options before the command choose."""
+def registry_of(ctx: click.Context, *, warn: bool = True) -> Registry:
+    """Return the registry that the options before the command choose; ``warn`` of plugins that did not load."""
     from volseg_core.registry import load_registry
 
-    options = ctx.find_root().obj or {}
+    # shell completion parses the options without running the command that keeps them
+    options = ctx.find_root().obj or ctx.find_root().params
     registry = load_registry(
         options.get("registry"), block=options.get("block") or (), builtin_only=bool(options.get("no_plugins"))
     )
-    for record in registry.plugins.failed():
-        click.echo(f"Warning: plugin {record.label}: {record.reason}; skipped. (volseg plugins list)", err=True)
+    for record in registry.plugins.failed() if warn else ():
+        click.echo(f"Warning: plugin {record.label} {record.complaint()}; skipped. (volseg plugins list)", err=True)
     return registry
 
 
@@ -39,7 +40,12 @@ def verbosity(command: F) -> F:
 def overrides(command: F) -> F:
     """Add ``-s KEY=VALUE``."""
     return click.option(
-        "-s", "--set", "assignments", metavar="KEY=VALUE", multiple=True, help="Override a key of the recipe. Repeatable."
+        "-s",
+        "--set",
+        "assignments",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Override a key of the recipe. Repeatable.",
     )(command)
 
 
@@ -67,7 +73,7 @@ def print_json(content: Any) -> None:
 
 
 def _plain(content: Any) -> Any:
-    if isinstance(content, dict):
+    if isinstance(content, Mapping):
         return {str(key): _plain(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
         return [_plain(item) for item in content]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from volseg_core.cli.context import json_flag, print_json, print_table
+from volseg_core.cli.context import json_flag, print_json, print_table, registry_of
 
 if TYPE_CHECKING:
     from volseg_core.discovery import PluginRecord
@@ -23,21 +23,21 @@ def plugins() -> None:
 @click.pass_context
 def list_plugins(ctx: click.Context, broken: bool, as_json: bool) -> None:
     """List plugins with version, status and what they provide."""
-    from volseg_core.registry import load_registry
-
-    options = ctx.find_root().obj or {}
-    registry = load_registry(
-        options.get("registry"), block=options.get("block") or (), builtin_only=bool(options.get("no_plugins"))
-    )
-    records = [record for record in registry.plugins.records if not broken or record.status != "ok"]
+    plugins = registry_of(ctx, warn=False).plugins
+    records = plugins.failed() if broken else plugins.records
     if as_json:
         print_json([_facts(record) for record in records])
         return
     if not records:
         click.echo("Every plugin loaded.")
         return
-    rows = [(record.id, record.version, record.status, _note(record)) for record in records]
+    rows = [(record.id, _version(record), record.status, _note(record)) for record in records]
     print_table(("PLUGIN", "VERSION", "STATUS", "NOTE"), rows)
+
+
+def _version(record: PluginRecord) -> str:
+    """Return the version; a local file has its hash instead."""
+    return record.version or record.sha256[:12]
 
 
 def _note(record: PluginRecord) -> str:
@@ -50,7 +50,7 @@ def _note(record: PluginRecord) -> str:
     if counts:
         notes.append(", ".join(f"{count} {_plural(kind) if count > 1 else kind}" for kind, count in counts.items()))
     if record.recipes:
-        notes.append(f"{len(record.recipes)} recipes")
+        notes.append(f"{len(record.recipes)} recipe{'s' if len(record.recipes) > 1 else ''}")
     if record.heavy:
         notes.append(f"slow {record.import_ms / 1000:.1f} s ({', '.join(record.heavy)})")
     return "; ".join(notes)
@@ -77,11 +77,10 @@ def _facts(record: PluginRecord) -> dict[str, object]:
     }
 
 
-@plugins.command(epilog="Example: volseg plugins freeze >> registry.yaml")
+@plugins.command(epilog="Example: volseg plugins freeze  (and paste the lines below plugins.require)")
 @click.pass_context
 def freeze(ctx: click.Context) -> None:
     """Print the installed plugins with their versions, as lines for plugins.require."""
-    from volseg_core.cli.context import registry_of
     from volseg_core.discovery import BUILTIN
 
     for record in registry_of(ctx).plugins.records:

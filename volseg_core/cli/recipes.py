@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from volseg_core.cli.context import json_flag, overrides, print_json, print_table, registry_of
+
+if TYPE_CHECKING:
+    from volseg_core.recipe import RecipeSource
 
 STARTER = """\
 # The registry of this project: which plugins, defaults and recipes `volseg` works with here.
@@ -33,6 +38,13 @@ recipes:
 """
 
 
+def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+    """Return names of recipes for shell completion."""
+    from volseg_core.recipe import list_recipes
+
+    return [item.name for item in list_recipes(registry_of(ctx, warn=False)) if item.name.startswith(incomplete)]
+
+
 @click.group()
 def recipes() -> None:
     """List, show and start recipes."""
@@ -47,22 +59,24 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
 
     found = list_recipes(registry_of(ctx))
     if as_json:
-        print_json(
-            [
-                {"name": item.name, "summary": item.summary, "origin": item.origin, "abstract": item.abstract, "shadows": item.shadows}
-                for item in found
-            ]
-        )
+        keys = ("name", "summary", "origin", "abstract", "shadows", "problem")
+        print_json([{key: getattr(item, key) for key in keys} for item in found])
         return
-    rows = []
-    for item in found:
-        notes = [item.summary, "(abstract)" if item.abstract else "", f"(shadows {item.shadows})" if item.shadows else ""]
-        rows.append((item.name, " ".join(note for note in notes if note)))
-    print_table(("RECIPE", "SUMMARY"), rows)
+    print_table(("RECIPE", "SUMMARY"), [(item.name, _summary(item)) for item in found])
+
+
+def _summary(item: RecipeSource) -> str:
+    notes = [
+        item.summary,
+        "(abstract)" if item.abstract else "",
+        f"(shadows {item.shadows})" if item.shadows else "",
+        f"(broken: {item.problem})" if item.problem else "",
+    ]
+    return " ".join(note for note in notes if note)
 
 
 @recipes.command(epilog="Example: volseg recipes show slices -s model.encoder=resnet34 --explain")
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=_complete_recipe)
 @overrides
 @click.option("--explain", is_flag=True, help="Say where each value comes from.")
 @json_flag
@@ -76,11 +90,11 @@ def show(ctx: click.Context, recipe: str, assignments: tuple[str, ...], explain:
     registry = registry_of(ctx)
     resolved = resolve(registry, find_recipe(registry, recipe), assignments)
     if explain:
-        rows = [(key, json.dumps(value), origin) for key, value, origin in resolved.explain()]
+        lines = resolved.explain()
         if as_json:
-            print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in resolved.explain()])
+            print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in lines])
         else:
-            print_table(("KEY", "VALUE", "FROM"), rows)
+            print_table(("KEY", "VALUE", "FROM"), [(key, json.dumps(value), origin) for key, value, origin in lines])
         return
     if as_json:
         print_json(resolved.to_dict())

@@ -113,8 +113,8 @@ def _slab(volume: Labelled, rule: ValidationBlock, axes: str) -> tuple[Region, R
     if not labelled[: start - gap].any():
         raise DataError(
             volume.grid.source,
-            f"has labels in planes {_span(labelled)} along {'zyx'[axis]} only; with {size - start} planes held out and a "
-            f"gap of {gap} none are left for training",
+            f"has labels in planes {_span(labelled)} along {'zyx'[axis]} only; with {size - start} planes held out "
+            f"and a gap of {gap} none are left for training",
             _HINT,
         )
     return _cut(volume, axis, slice(0, start - gap)), _cut(volume, axis, slice(start, size))

@@ -1,7 +1,8 @@
 """Recipes: named assemblies of components, from registry.yaml, plugins and files."""
 
+from volseg_core.recipe.assembled import ComponentUse, Recipe
 from volseg_core.recipe.blocks import DataBlock, PredictBlock, TrainBlock
-from volseg_core.recipe.resolve import ComponentUse, Recipe, resolve
+from volseg_core.recipe.resolve import resolve
 from volseg_core.recipe.sources import RecipeSource, find_recipe, list_recipes
 
 __all__ = [

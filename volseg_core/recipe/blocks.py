@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        message = f"{value!r} is not a number"
+        raise ValueError(message)  # noqa: TRY004  (pydantic collects ValueErrors)
+    return value
+
 
 Auto = Literal["auto"]
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number)]
+Positive = Annotated[Whole, Field(ge=1)]
+NotNegative = Annotated[Whole, Field(ge=0)]
+Fraction = Annotated[Real, Field(ge=0, lt=1)]
 
 
 class Block(BaseModel):
     """Base of all blocks: frozen, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ValidationBlock(Block):
@@ -22,7 +33,7 @@ class ValidationBlock(Block):
 
     fraction: Fraction = 0.2
     axis: Literal["auto", "z", "y", "x"] = "auto"
-    gap: Auto | Annotated[int, Field(ge=0)] = "auto"
+    gap: Auto | NotNegative = "auto"
     split: Literal["slab", "random-slices"] = "slab"
     files: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -39,7 +50,7 @@ class NormaliseBlock(Block):
     """The rule of intensity normalisation; ``clip`` holds percentiles, or for ``range`` the two values."""
 
     kind: Literal["zscore", "percentile", "range", "none"] = "zscore"
-    clip: tuple[float, float] = (0.5, 99.5)
+    clip: tuple[Real, Real] = (0.5, 99.5)
 
     @model_validator(mode="after")
     def _ordered(self) -> NormaliseBlock:
@@ -62,7 +73,7 @@ class DataBlock(Block):
     normalise: NormaliseBlock = NormaliseBlock()
     window: Auto | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
     axes: Auto | str = "auto"
-    ignore: tuple[int, ...] = (-1,)
+    ignore: tuple[Whole, ...] = (-1,)
     channels: Positive | None = None
     independent: bool = False
 
@@ -97,7 +108,9 @@ class DataBlock(Block):
     @model_validator(mode="after")
     def _pairs(self) -> DataBlock:
         if len(self.train) != len(self.labels):
-            message = f"{len(self.train)} volumes (train) but {len(self.labels)} label volumes (labels); give one for each"
+            message = (
+                f"{len(self.train)} volumes (train) but {len(self.labels)} label volumes (labels); give one for each"
+            )
             raise ValueError(message)
         return self
 
@@ -108,16 +121,16 @@ class TrainBlock(Block):
     epochs: Positive = 20
     steps: Auto | Positive = "auto"
     batch: Positive = 4
-    lr: Annotated[float, Field(gt=0)] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    lr: Annotated[Real, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[Real, Field(ge=0)] = 1e-2
     optimizer: str = "AdamW"
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    warmup: Annotated[Real, Field(gt=0, lt=1)] = 0.3
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
     channels_last: Auto | bool = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: Auto | Annotated[int, Field(ge=0)] = "auto"
-    seed: int = 0
+    workers: Auto | NotNegative = "auto"
+    seed: Whole = 0
     deterministic: bool = False
 
     @field_validator("precision", mode="before")
@@ -158,7 +171,7 @@ class Head(Block):
     name: str = ""
     summary: str = ""
     task: Literal["multiclass", "binary"] = "multiclass"
-    classes: Auto | tuple[str, ...] | dict[str, int] = "auto"
+    classes: Auto | tuple[str, ...] | dict[str, Whole] = "auto"
     dims: Literal[2] = 2
     made_with: dict[str, str] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,17 +33,40 @@ def slot_kind(path: Path) -> str:
     return LIST_SLOTS.get(path[:-1], "") if path and isinstance(path[-1], int) else ""
 
 
+_SET = "--set "
+_TOP = 1_000_000
+"""Rank of what the command line sets: all of it lies on top, in one layer."""
+
+
 @dataclass
 class Layers:
-    """A tree that grows layer by layer. ``same`` tells whether two names mean the same component of a kind."""
+    """A tree that grows layer by layer. ``same`` tells whether two names mean the same component of a kind.
+
+    ``origins`` names the layer of each leaf, ``ranks`` counts it: 0 for defaults, more for what lies above.
+    """
 
     tree: dict[str, Any] = field(default_factory=dict)
     origins: dict[Path, str] = field(default_factory=dict)
+    ranks: dict[Path, int] = field(default_factory=dict)
     same: Callable[[str, str, str], bool] = lambda kind, one, other: one == other  # noqa: ARG005
+    _rank: int = 0
 
     def add(self, layer: Mapping[str, Any], origin: str) -> None:
         """Lay ``layer`` over the tree: maps merge, lists replace, null deletes, a new ``use`` drops old parameters."""
         self._merge(self.tree, layer, (), origin)
+        self._rank += 1
+
+    def fill(self, defaults: Mapping[str, Any]) -> None:
+        """Add the keys of ``defaults`` that the tree lacks."""
+        self._rank = 0
+        self._fill(self.tree, defaults, ())
+
+    def _fill(self, node: dict[str, Any], defaults: Mapping[str, Any], path: Path) -> None:
+        for key, value in defaults.items():
+            if key not in node:
+                self._merge(node, {key: value}, path, "default")
+            elif isinstance(node[key], dict) and isinstance(value, Mapping):
+                self._fill(node[key], value, (*path, key))
 
     def set(self, assignment: str) -> None:
         """Apply one ``key.path=value`` of the command line; the value is YAML.
@@ -50,69 +74,77 @@ class Layers:
         Raises:
             UsageError: no ``=``, a value that is not YAML, or a list item that does not exist.
         """
-        import yaml
-
-        key, separator, text = assignment.partition("=")
-        origin = f"--set {assignment}"
-        if not separator or not key.strip():
-            raise UsageError(origin, "is not KEY=VALUE", "For example: -s train.lr=1e-4")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UsageError(origin, f"{text!r} is not a YAML value", "Quote it for the shell.") from None
-        parts = key.strip().split(".")
+        key, value = parse_assignment(assignment)
+        self._rank = _TOP
+        parts = key.split(".")
         if (parts[0],) in LIST_SLOTS and len(parts) > 1:
-            self._set_in_list(parts, value, origin)
-            return
-        layer: Any = value
-        for part in reversed(parts):
-            layer = {part: layer}
-        self.add(layer, origin)
+            self._set_in_list(parts, value, f"{_SET}{assignment}")
+        else:
+            self._merge(self.tree, _nested(parts, value), (), f"{_SET}{assignment}")
 
     def _set_in_list(self, parts: list[str], value: Any, origin: str) -> None:
         name, wanted, rest = parts[0], parts[1], parts[2:]
         items = self.tree.get(name) or []
-        index = self._item(name, items, wanted)
-        if index is None:
-            listed = [f"{position} ({_use(item)})" for position, item in enumerate(items)]
-            hint = did_you_mean(wanted, [_use(item) for item in items])
-            raise UsageError(origin, f"{name!r} has no item {wanted!r}", hint, [f"items: {', '.join(listed) or 'none'}"])
-        if not rest:
-            items[index] = {}
-            layer: Any = value if isinstance(value, Mapping) else {"use": value}
+        index = self._item(name, items, wanted, origin)
+        if rest:
+            self._merge_component(items[index], _nested(rest, value), (name, index), origin)
+        elif value is None:
+            self._remove_item(items, name, index)
         else:
-            layer = value
-            for part in reversed(rest):
-                layer = {part: layer}
-        self._merge_component(items[index], layer, (name, index), origin)
+            items[index] = {}
+            self._forget((name, index))
+            self._merge_component(items[index], _component(value), (name, index), origin)
 
-    def _item(self, name: str, items: list[Any], wanted: str) -> int | None:
-        if wanted.isdigit():
-            return int(wanted) if int(wanted) < len(items) else None
+    def _remove_item(self, items: list[Any], name: str, index: int) -> None:
+        del items[index]
+        for marks in (self.origins, self.ranks):
+            below: dict[Path, Any] = {path: marks.pop(path) for path in list(marks) if path[0] == name}
+            for path, mark in below.items():
+                position = path[1]
+                if len(path) > 1 and position != index:
+                    moved = position - 1 if isinstance(position, int) and position > index else position
+                    marks[(name, moved, *path[2:])] = mark
+
+    def _item(self, name: str, items: list[Any], wanted: str, origin: str) -> int:
+        """Return the index of the item that ``wanted`` means: a position, or a name that one item uses."""
         kind = LIST_SLOTS[(name,)]
-        matches = [index for index, item in enumerate(items) if self.same(kind, _use(item), wanted)]
-        return matches[0] if len(matches) == 1 else None
+        if wanted.isdigit():
+            matches = [int(wanted)] if int(wanted) < len(items) else []
+        else:
+            matches = [index for index, item in enumerate(items) if self.same(kind, _use(item), wanted)]
+        if len(matches) == 1:
+            return matches[0]
+        listed = ", ".join(f"{position} ({_use(item)})" for position, item in enumerate(items)) or "none"
+        what = f"{name!r} has {len(matches) or 'no'} item{'s' if matches else ''} {wanted!r}"
+        hint = "Say which by its position." if matches else did_you_mean(wanted, [_use(item) for item in items])
+        raise UsageError(origin, what, hint, [f"items: {listed}"])
 
-    def _merge(self, node: dict[str, Any], layer: Mapping[str, Any], path: Path, origin: str) -> None:
-        for key, value in layer.items():
-            here = (*path, str(key))
-            if value is None:
-                node.pop(str(key), None)
-                self._forget(here)
-            elif here in SLOTS:
-                layered = value if isinstance(value, Mapping) else {"use": value}
-                self._merge_component(node.setdefault(str(key), {}), layered, here, origin)
-            elif here in LIST_SLOTS:
-                self._replace_list(node, str(key), value, here, origin)
-            elif isinstance(value, Mapping) and value:
-                if not isinstance(node.get(str(key)), dict):
-                    self._forget(here)
-                    node[str(key)] = {}
-                self._merge(node[str(key)], value, here, origin)
+    def _merge(self, node: dict[str, Any], layer: Mapping[Any, Any], path: Path, origin: str) -> None:
+        for name, value in layer.items():
+            key = str(name)
+            here = (*path, key)
+            if here in SLOTS and value is not None:
+                self._merge_component(node.setdefault(key, {}), _component(value), here, origin)
+            elif here in LIST_SLOTS and value is not None:
+                self._replace_list(node, key, value, here, origin)
+            elif isinstance(value, Mapping):
+                self._merge_mapping(node, key, value, here, origin)
             else:
+                node.pop(key, None)
                 self._forget(here)
-                node[str(key)] = _plain(value)
-                self._record(here, node[str(key)], origin)
+                if value is not None or _is_parameter(here):
+                    node[key] = plain(value)
+                    self._record(here, node[key], origin)
+
+    def _merge_mapping(self, node: dict[str, Any], key: str, value: Mapping[Any, Any], path: Path, origin: str) -> None:
+        if not isinstance(node.get(key), dict):
+            self._forget(path)
+            node[key] = {}
+        self._merge(node[key], value, path, origin)
+        self.origins.pop(path, None)
+        self.ranks.pop(path, None)
+        if not node[key]:
+            self._record(path, {}, origin)
 
     def _merge_component(self, node: dict[str, Any], layer: Mapping[str, Any], path: Path, origin: str) -> None:
         new, old = layer.get("use"), node.get("use")
@@ -128,8 +160,7 @@ class Layers:
         node[key] = []
         for index, item in enumerate(items):
             node[key].append({})
-            layered = item if isinstance(item, Mapping) else {"use": item}
-            self._merge_component(node[key][index], layered, (*path, index), origin)
+            self._merge_component(node[key][index], _component(item), (*path, index), origin)
 
     def _record(self, path: Path, value: Any, origin: str) -> None:
         if isinstance(value, dict) and value:
@@ -137,10 +168,20 @@ class Layers:
                 self._record((*path, key), child, origin)
         else:
             self.origins[path] = origin
+            self.ranks[path] = self._rank
 
     def _forget(self, path: Path) -> None:
         for known in [known for known in self.origins if known[: len(path)] == path]:
-            del self.origins[known]
+            del self.origins[known], self.ranks[known]
+
+    def rank(self, path: Path) -> int:
+        """Return the rank of the highest layer that gave something at or below ``path``, 0 when none did."""
+        return max((rank for known, rank in self.ranks.items() if known[: len(path)] == path), default=0)
+
+    def where(self, path: Path) -> str:
+        """Return the place of ``path`` for messages: the assignment that gave it, else its dotted name."""
+        origin = self.origin(path)
+        return origin if origin.startswith(_SET) else dotted(path)
 
     def origin(self, path: Path) -> str:
         """Return where the leaf at ``path`` (or the nearest place above or below it) came from."""
@@ -167,14 +208,48 @@ def dotted(path: Path) -> str:
     return ".".join(map(str, path))
 
 
-def _use(item: Any) -> str:
-    return str(item.get("use", "")) if isinstance(item, Mapping) else str(item)
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Return key and value of ``key.path=value``, where the value is YAML.
+
+    Raises:
+        UsageError: no ``=``, or a value that is not YAML.
+    """
+    import yaml
+
+    key, separator, text = assignment.partition("=")
+    if not separator or not key.strip():
+        what = "is not KEY=VALUE"
+        raise UsageError(f"{_SET}{assignment}", what, "For example: -s train.lr=1e-4")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise UsageError(f"{_SET}{assignment}", f"{text!r} is not a YAML value", "Quote it for the shell.") from None
 
 
-def _plain(value: Any) -> Any:
-    """Copy a value, so that no two layers share a container."""
+def plain(value: Any) -> Any:
+    """Copy a value as plain data, so that no two layers share a container; paths become strings."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _nested(parts: list[str], value: Any) -> Any:
+    for part in reversed(parts):
+        value = {part: value}
     return value
+
+
+def _component(value: Any) -> Mapping[str, Any]:
+    """Return a component's mapping; a bare name is short for its ``use``."""
+    return value if isinstance(value, Mapping) else {"use": value}
+
+
+def _is_parameter(path: Path) -> bool:
+    """Whether ``path`` is a key of a component other than a nested slot: null may be a value there."""
+    return bool(slot_kind(path[:-1])) and path not in SLOTS and path[-1] != "use"
+
+
+def _use(item: Any) -> str:
+    return str(item.get("use", ""))

@@ -22,7 +22,7 @@ KINDS = ("zscore", "percentile", "range", "none")
 SAMPLE = 16_000_000
 """Voxels of a channel that statistics look at; of larger volumes, a regular grid of about that many."""
 _SPREAD = 16
-"""Planes (and rows) that a sample keeps at least, where there are as many."""
+"""Planes, rows and columns that a sample keeps at least, where there are as many."""
 _EXACT = (np.dtype(np.float32), np.dtype(np.float16))
 
 Window = np.ndarray[Any, np.dtype[np.float32]]
@@ -136,7 +136,7 @@ class Normaliser:
         """Return ``window - low``: subtracted first, so that float32 keeps the contrast of large grey values."""
         narrow = window.dtype in _EXACT or (window.dtype.kind in "biu" and window.dtype.itemsize <= 2)  # noqa: PLR2004
         dtype = np.float32 if narrow else np.float64
-        low = _column((item.low for item in self.channels), window).astype(dtype)
+        low = _column((item.low for item in self.channels), window, dtype)
         difference: np.ndarray[Any, Any] = np.subtract(window, low, dtype=dtype)
         return difference.astype(np.float32, copy=False)
 
@@ -166,9 +166,11 @@ class Normaliser:
         return cls(rule, tuple(ChannelStatistics(**item) for item in content["channels"]), bool(content["sampled"]))
 
 
-def _column(values: Iterable[float], window: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return one float32 per channel, shaped to broadcast against ``window`` (C, ...)."""
-    return np.fromiter(values, np.float32).reshape(-1, *(1 for _ in window.shape[1:]))
+def _column(
+    values: Iterable[float], window: np.ndarray[Any, Any], dtype: type[np.floating[Any]] = np.float32
+) -> np.ndarray[Any, Any]:
+    """Return one value per channel, shaped to broadcast against ``window`` (C, ...)."""
+    return np.fromiter(values, dtype).reshape(-1, *(1 for _ in window.shape[1:]))
 
 
 def _sample(channel: np.ndarray[Any, Any], limit: int) -> np.ndarray[Any, Any]:
@@ -178,7 +180,7 @@ def _sample(channel: np.ndarray[Any, Any], limit: int) -> np.ndarray[Any, Any]:
         return channel
     z = min(math.ceil(math.sqrt(share)), max(1, channel.shape[0] // _SPREAD))
     y = min(math.ceil(share / z), max(1, channel.shape[1] // _SPREAD))
-    x = math.ceil(share / z / y)
+    x = min(math.ceil(share / z / y), max(1, channel.shape[2] // _SPREAD))
     return channel[z // 2 :: z, y // 2 :: y, x // 2 :: x]
 
 

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+LOCAL = """
+from volseg_core.api import Loss, hookimpl
+
+@hookimpl
+def volseg_losses():
+    return [Loss(name="mine", target="my_losses:make", summary="A loss of my own.", licence="MIT")]
+"""
+
+
+def rows(result):
+    assert result.ok, result.err
+    return {record["id"]: record for record in json.loads(result.out)}
+
+
+def test_built_ins_are_one_plugin_that_loads(volseg_project):
+    record = rows(volseg_project().run("plugins", "list", "--json"))["volseg"]
+    assert record["status"] == "ok"
+    assert "loss/dice" in record["components"]
+    assert "slices" in record["recipes"]
+    assert record["heavy"] == []
+
+
+def test_third_party_plugins_come_after_the_built_ins_by_id(volseg_project, good_plugins):
+    result = volseg_project().run("plugins", "list", "--json", env=good_plugins)
+    assert list(rows(result)) == ["volseg", "volseg-acme", "volseg-lab", "volseg-slow"]
+
+
+def test_two_distributions_may_use_the_same_entry_point_name(volseg_project, good_plugins):
+    found = rows(volseg_project().run("plugins", "list", "--json", env=good_plugins))
+    assert found["volseg-acme"]["entry_points"] == {"main": "volseg_acme.plugin"}
+    assert found["volseg-lab"]["entry_points"] == {"main": "volseg_lab.plugin"}
+    assert found["volseg-acme"]["components"] == ["loss/dice", "loss/boundary", "loss/tree"]
+    assert found["volseg-lab"]["components"] == ["loss/boundary", "loss/lonely"]
+
+
+def test_a_plugin_that_imports_a_heavy_library_works_and_is_marked(volseg_project, good_plugins):
+    result = volseg_project().run("plugins", "list", env=good_plugins)
+    slow = next(line for line in result.out.splitlines() if line.startswith("volseg-slow"))
+    assert " ok " in slow
+    assert "1 loss" in slow
+    assert slow.endswith("(numpy)")
+    assert "; slow " in slow
+
+
+@pytest.mark.parametrize(
+    ("plugin", "status", "reason"),
+    [
+        ("volseg-broken", "broken", "ModuleNotFoundError: No module named 'no_such_library_xyz'"),
+        ("volseg-misspelt", "broken", "unknown hook 'volseg_loses'. Did you mean 'volseg_losses'?"),
+        ("volseg-unmarked", "broken", "hook 'volseg_losses' is not marked with @hookimpl"),
+        ("volseg-twice", "broken", "loss 'x' is provided twice"),
+        ("volseg-raises", "broken", "volseg_losses raised RuntimeError: no licence key"),
+        ("volseg-wrong", "broken", "volseg_losses returned 'x', which is not Loss"),
+        ("volseg-single", "broken", "which is not a list"),
+        ("volseg-quits", "broken", "SystemExit: use my own command line"),
+        ("volseg-syntax", "broken", "SyntaxError: invalid syntax (plugin.py, line"),
+        ("volseg-future", "incompatible", "needs volseg>=99 but this is 0.1.0"),
+    ],
+)
+def test_a_bad_plugin_is_a_row_with_the_reason(listed, plugin, status, reason):
+    assert listed[plugin]["status"] == status
+    assert reason in listed[plugin]["reason"]
+    assert listed[plugin]["components"] == []
+
+
+@pytest.fixture(scope="module")
+def listed(broken_plugins, project_in, tmp_path_factory):
+    """Return the rows of one listing with all bad plugins installed."""
+    return rows(project_in(tmp_path_factory.mktemp("project")).run("plugins", "list", "--json", env=broken_plugins))
+
+
+def test_an_incompatible_plugin_is_never_imported(listed, broken_plugins):
+    assert listed["volseg-future"]["requires"] == "volseg>=99"
+    assert not Path(broken_plugins["FOOTPRINT"]).exists()
+
+
+def test_broken_lists_only_what_did_not_load(volseg_project, broken_plugins):
+    result = volseg_project().run("plugins", "list", "--broken", "--block", "volseg-quits", env=broken_plugins)
+    assert not result.ok  # --block belongs before the command
+    result = volseg_project().run("--block", "volseg-quits", "plugins", "list", "--broken", env=broken_plugins)
+    names = [line.split()[0] for line in result.out.splitlines()]
+    assert names[0] == "PLUGIN"
+    assert "volseg-raises" in names
+    assert "volseg" not in names
+    assert "volseg-quits" not in names
+
+
+def test_broken_says_when_every_plugin_loaded(volseg_project):
+    assert volseg_project().run("plugins", "list", "--broken").out == "Every plugin loaded.\n"
+
+
+def test_everything_else_works_beside_bad_plugins(volseg_project, broken_plugins):
+    project = volseg_project()
+    shown = project.run("show", "loss/dice", env=broken_plugins)
+    assert shown.ok
+    assert shown.out.startswith("loss volseg/dice")
+    assert "Warning: plugin volseg-future 0.3.0 needs volseg>=99 but this is 0.1.0; skipped. (volseg plugins list)" in (
+        shown.err.splitlines()
+    )
+    assert "Warning: plugin volseg-quits 0.1 did not load (SystemExit: use my own command line); skipped." in shown.err
+    assert project.run("components", "loss", env=broken_plugins).ok
+
+
+def test_a_missing_component_mentions_the_plugins_that_did_not_load(volseg_project, broken_plugins):
+    blocked = [option for name in sorted(set(BAD) - {"volseg-broken"}) for option in ("--block", name)]
+    project = volseg_project()
+    result = project.run(*blocked, "show", "loss/hydra", env=broken_plugins)
+    assert result.code == 2
+    assert result.err.splitlines()[-1] == (
+        "  note: plugin volseg-broken did not load (ModuleNotFoundError: No module named 'no_such_library_xyz'); "
+        "it may provide it. See: volseg plugins list --broken"
+    )
+    result = project.run("show", "loss/hydra", env=broken_plugins)
+    notes = [line for line in result.err.splitlines() if line.startswith("  ")]
+    assert len(notes) == 2
+    assert notes[1].startswith("  note: plugins volseg-broken, volseg-future, volseg-misspelt,")
+
+
+BAD = ["volseg-broken", "volseg-misspelt", "volseg-unmarked", "volseg-twice", "volseg-raises", "volseg-wrong"]
+BAD += ["volseg-single", "volseg-quits", "volseg-syntax", "volseg-future"]
+
+
+def test_doctor_leaves_with_the_plugin_exit_code(volseg_project, broken_plugins):
+    assert volseg_project().run("doctor", env=broken_plugins).code == 3
+
+
+def test_block_works_from_the_registry_the_option_and_the_environment(volseg_project, good_plugins):
+    project = volseg_project({"registry.yaml": "plugins: {block: [Volseg_Acme]}"})
+    found = rows(project.run("--block", "volseg-lab", "plugins", "list", "--json", env=good_plugins))
+    assert found["volseg-acme"]["reason"] == "blocked by plugins.block in registry.yaml"
+    assert found["volseg-lab"]["reason"] == "blocked by --block"
+    found = rows(project.run("plugins", "list", "--json", env={**good_plugins, "VOLSEG_BLOCK": "volseg-lab,x"}))
+    assert found["volseg-lab"]["status"] == "blocked"
+    assert found["volseg-lab"]["reason"] == "blocked by VOLSEG_BLOCK"
+
+
+def test_a_blocked_plugin_is_not_imported(volseg_project, broken_plugins):
+    result = volseg_project().run("--block", "volseg-broken", "plugins", "list", "--json", env=broken_plugins)
+    assert rows(result)["volseg-broken"]["reason"] == "blocked by --block"
+
+
+def test_no_plugins_keeps_the_built_ins(volseg_project, good_plugins):
+    found = rows(volseg_project().run("--no-plugins", "plugins", "list", "--json", env=good_plugins))
+    assert found["volseg"]["status"] == "ok"
+    assert {found[name]["status"] for name in ("volseg-acme", "volseg-lab", "volseg-slow")} == {"blocked"}
+
+
+def test_listed_mode_loads_what_require_names(volseg_project, good_plugins):
+    project = volseg_project({"registry.yaml": "plugins: {mode: listed, require: [volseg-acme>=0.3]}"})
+    found = rows(project.run("plugins", "list", "--json", env=good_plugins))
+    assert [name for name, record in found.items() if record["status"] == "ok"] == ["volseg", "volseg-acme"]
+
+
+def test_a_requirement_that_is_not_met_ends_with_the_plugin_exit_code(volseg_project, good_plugins):
+    project = volseg_project({"registry.yaml": "plugins: {require: [volseg-acme>=0.4, volseg-nowhere]}"})
+    result = project.run("plugins", "list", env=good_plugins)
+    assert result.code == 3
+    assert result.err.splitlines() == [
+        "Error: plugins.require: volseg-acme>=0.4 is not met: 0.3.0 is installed; volseg-nowhere is not installed.",
+        '  pip install "volseg-acme>=0.4" "volseg-nowhere"',
+    ]
+
+
+def test_freeze_prints_lines_that_require_accepts(volseg_project, good_plugins):
+    project = volseg_project()
+    frozen = project.run("plugins", "freeze", env=good_plugins).out
+    assert frozen == "- volseg-acme==0.3.0\n- volseg-lab==1.2\n- volseg-slow==1.0\n"
+    project.write({"registry.yaml": f"plugins:\n  require:\n{textwrap.indent(frozen, '    ')}"})
+    assert project.run("plugins", "list", env=good_plugins).ok
+
+
+def test_a_local_file_is_a_plugin_with_a_hash(volseg_project):
+    files = {"registry.yaml": "plugins: {local: [./my_losses.py]}", "my_losses.py": LOCAL}
+    project = volseg_project(files)
+    record = rows(project.run("plugins", "list", "--json"))["local/my_losses"]
+    assert record["status"] == "ok"
+    assert len(record["sha256"]) == 64
+    assert record["components"] == ["loss/mine"]
+    assert record["sha256"][:12] in project.run("plugins", "list").out
+    assert rows(project.run("--block", "local/my_losses", "plugins", "list", "--json"))["local/my_losses"][
+        "status"
+    ] == ("blocked")
+
+
+def test_a_bad_local_file_is_a_row_too(volseg_project):
+    project = volseg_project(
+        {"registry.yaml": "plugins: {local: [bad.py, gone.py]}", "bad.py": "print('noise')\nraise ImportError('x')"}
+    )
+    result = project.run("plugins", "list", "--json")
+    found = rows(result)  # what the plugin printed did not spoil the JSON
+    assert found["local/bad"]["reason"] == "ImportError: x"
+    assert "is not a python file that exists" in found["local/gone"]["reason"]
+    assert "noise" in result.err

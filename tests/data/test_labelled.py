@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from volseg_core.data.labelled import read_labelled
+from volseg_core.errors import DataError
+from volseg_core.volume import ClassMap, ClassName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from volseg_core.catalog import Catalog
+
+
+def test_a_pair_of_files_is_read_with_its_classes(
+    catalog: Catalog, recipe: Callable[..., Any], h5: Callable[..., str], image: np.ndarray, labels: np.ndarray
+) -> None:
+    names = json.dumps([{"id": 0, "name": "ground"}, {"id": 3, "name": "cell"}])
+    path = h5("both.h5", {"classes": names}, data=image, labels=labels)
+    (volume,), classes = read_labelled(catalog, recipe(), [path], [path])
+    assert classes.classes == (ClassName(0, "ground"), ClassName(3, "cell"))
+    np.testing.assert_array_equal(volume.data[0], image)
+    np.testing.assert_array_equal(volume.labels, labels // 3)
+    assert volume.grid.source == path
+
+
+def test_arrays_are_read_and_never_changed(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    labels = labels.astype(np.int64)
+    labels[0] = -1
+    before = image.copy(), labels.copy()
+    (volume,), classes = read_labelled(catalog, recipe(), [image], [labels])
+    assert [item.id for item in classes.classes] == [0, 3]
+    assert (volume.labels[0] == -1).all()
+    np.testing.assert_array_equal(image, before[0])
+    np.testing.assert_array_equal(labels, before[1])
+
+
+def test_one_map_serves_all_volumes(catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray) -> None:
+    first, second = np.zeros(image.shape, np.uint8), np.zeros(image.shape, np.uint8)
+    first[3:], second[5:] = 2, 1
+    (one, two), classes = read_labelled(catalog, recipe(), [image, image], [first, second])
+    assert [item.id for item in classes.classes] == [0, 1, 2]
+    np.testing.assert_array_equal(one.labels, first)
+    np.testing.assert_array_equal(two.labels, second)
+
+
+def test_the_recipe_may_name_the_classes(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    _, classes = read_labelled(catalog, recipe(classes={"ground": 0, "cell": 3}), [image], [labels])
+    assert classes.names == ("ground", "cell")
+    with pytest.raises(DataError, match=r"array labels: holds id 3, which is not among the classes {0, 1}"):
+        read_labelled(catalog, recipe(classes=["ground", "cell"]), [image], [labels])
+
+
+def test_a_class_that_no_voxel_has_is_mentioned(
+    catalog: Catalog,
+    recipe: Callable[..., Any],
+    image: np.ndarray,
+    labels: np.ndarray,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, "volseg"):
+        read_labelled(catalog, recipe(classes={"ground": 0, "wall": 2, "cell": 3}), [image], [labels])
+    assert "no voxel is labelled wall" in caplog.text
+
+
+def test_files_that_name_a_class_differently_are_refused(
+    catalog: Catalog, recipe: Callable[..., Any], h5: Callable[..., str], image: np.ndarray, labels: np.ndarray
+) -> None:
+    paths = [
+        h5(f"{name}.h5", {"classes": json.dumps([{"id": 3, "name": name}])}, data=image, labels=labels)
+        for name in ("cell", "wall")
+    ]
+    with pytest.raises(DataError, match=r"wall\.h5: names id 3 'wall' but .*cell\.h5 names it 'cell'\. Set classes"):
+        read_labelled(catalog, recipe(), paths, paths)
+    _, classes = read_labelled(catalog, recipe(classes={"ground": 0, "it": 3}), paths, paths)
+    assert classes.names == ("ground", "it")
+
+
+def test_given_classes_stay_even_when_a_volume_has_fewer(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray
+) -> None:
+    known = ClassMap((ClassName(0, "a"), ClassName(3, "b")))
+    (volume,), classes = read_labelled(catalog, recipe(), [image], [np.full(image.shape, 3)], known)
+    assert classes is known
+    assert (volume.labels == 1).all()
+
+
+def test_labels_of_another_shape_are_refused_with_both_shapes(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match="array labels: labels have shape 11 x 20 x 24 but array data has 12 x 20 x 24"):
+        read_labelled(catalog, recipe(), [image], [labels[1:]])
+
+
+def test_labels_with_channels_are_refused(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match="labels have 2 channels; they need exactly one"):
+        read_labelled(catalog, recipe(), [image], [np.stack([labels, labels])])
+
+
+@pytest.mark.parametrize("shape", [(24,), (1, 1, 12, 20, 24)])
+def test_arrays_that_are_no_volume_are_refused(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray, shape: Any
+) -> None:
+    with pytest.raises(DataError, match="array data: an array with"):
+        read_labelled(catalog, recipe(), [np.resize(image, shape)], [labels])
+    with pytest.raises(DataError, match="array labels: an array with"):
+        read_labelled(catalog, recipe(), [image], [np.resize(labels, shape)])
+
+
+def test_volumes_with_nan_are_refused(
+    catalog: Catalog, recipe: Callable[..., Any], h5: Callable[..., str], image: np.ndarray, labels: np.ndarray
+) -> None:
+    broken = image.astype(np.float32)
+    broken[1, 2, 3] = np.nan
+    path = h5("nan.h5", data=broken, labels=labels)
+    with pytest.raises(DataError, match=r"nan\.h5: holds 1 voxels that are NaN or infinite"):
+        read_labelled(catalog, recipe(), [path], [path])
+
+
+def test_constant_volumes_are_refused(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match="array data: is constant: every voxel is 0"):
+        read_labelled(catalog, recipe(), [np.zeros_like(image)], [labels])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "labels: are empty: the only id is 0"), (-1, "labels: are empty: every voxel is ignored")]
+)
+def test_empty_labels_are_refused(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, value: Any, text: str
+) -> None:
+    with pytest.raises(DataError, match=text):
+        read_labelled(catalog, recipe(), [image], [np.full(image.shape, value)])
+
+
+def test_a_volume_without_any_label_among_others_is_named(
+    catalog: Catalog, recipe: Callable[..., Any], h5: Callable[..., str], image: np.ndarray, labels: np.ndarray
+) -> None:
+    empty = h5("empty.h5", labels=np.full(image.shape, -1, np.int8))
+    with pytest.raises(DataError, match=r"empty\.h5: has no labelled voxel: every voxel is ignored"):
+        read_labelled(catalog, recipe(), [image, image], [labels, empty])
+
+
+def test_float_labels_are_refused(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match="array labels: labels are float64; class ids must be integers"):
+        read_labelled(catalog, recipe(), [image], [labels.astype(float)])
+
+
+def test_channels_must_agree(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match=r"has 2 channels but array data has 1. All volumes"):
+        read_labelled(catalog, recipe(), [image, np.stack([image, image])], [labels, labels])
+
+
+def test_a_binary_task_needs_two_ids(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    labels[0] = 7
+    with pytest.raises(DataError, match=r"labels: have 3 ids \(0, 3, 7\) but the task is binary"):
+        read_labelled(catalog, recipe(task="binary"), [image], [labels])
+
+
+def test_each_volume_is_normalised_by_itself(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    bright = image.astype(np.uint16) * 100 + 500
+    (one, two), _ = read_labelled(catalog, recipe(), [image, bright], [labels, labels])
+    np.testing.assert_allclose(one.normaliser(one.data), two.normaliser(two.data), atol=1e-4)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from volseg_core.errors import DataError
+from volseg_core.volume import Grid, Volume, to_czyx
+from volseg_core.volume.grid import check_finite, pieces
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "expected"),
+    [
+        ((4, 5), "", (1, 1, 4, 5)),
+        ((3, 4, 5), "", (1, 3, 4, 5)),
+        ((2, 3, 4, 5), "", (2, 3, 4, 5)),
+        ((3, 4, 5, 2), "zyxc", (2, 3, 4, 5)),
+        ((4, 5, 2), "yxc", (2, 1, 4, 5)),
+        ((7, 4, 5), "nyx", (1, 7, 4, 5)),
+        ((2, 7, 4, 5), "cnyx", (2, 7, 4, 5)),
+        ((5, 4, 3), "xyz", (1, 3, 4, 5)),
+    ],
+)
+def test_arrays_are_shown_with_channel_z_y_and_x(shape: Any, axes: str, expected: Any) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape)
+    shown = to_czyx(array, axes)
+    assert shown.shape == expected
+    assert np.shares_memory(shown, array)
+
+
+def test_channels_last_become_channels_first() -> None:
+    array = np.random.default_rng(0).integers(0, 9, (3, 4, 5, 2))
+    np.testing.assert_array_equal(to_czyx(array, "zyxc")[1], array[..., 1])
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (1, 2, 3, 4, 5)])
+def test_other_numbers_of_dimensions_are_no_volume(shape: Any) -> None:
+    with pytest.raises(
+        DataError, match=rf"scan: an array with {len(shape)} dimensions is not a volume\. A volume has 2"
+    ):
+        to_czyx(np.zeros(shape), where="scan")
+
+
+def test_an_array_without_values_is_refused() -> None:
+    with pytest.raises(DataError, match=r"an array of shape \(0, 4, 5\) holds no values"):
+        to_czyx(np.zeros((0, 4, 5)))
+
+
+def test_stacks_of_independent_volumes_are_refused() -> None:
+    with pytest.raises(DataError, match=r"has axes 'nzyx': independent images \(n\) of several planes \(z\)"):
+        to_czyx(np.zeros((2, 3, 4, 5)), "nzyx")
+
+
+def test_a_volume_has_a_channel_axis() -> None:
+    volume = Volume(np.zeros((2, 3, 4, 5)))
+    assert (volume.channels, volume.shape) == (2, (3, 4, 5))
+    with pytest.raises(DataError, match="an array with 3 dimensions is not a volume"):
+        Volume(np.zeros((3, 4, 5)))
+
+
+@pytest.mark.parametrize(
+    ("spacing", "isotropic"), [(None, True), ((1, 1, 1), True), ((2, 1, 1), True), ((2.1, 1, 1), False)]
+)
+def test_spacing_counts_as_isotropic_up_to_a_factor_of_two(spacing: Any, isotropic: Any) -> None:
+    assert Grid(spacing).isotropic is isotropic
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=4), st.integers(1, 200))
+def test_pieces_cover_every_voxel_once_and_keep_their_size(shape: Any, voxels: Any) -> None:
+    seen = np.zeros(shape, int)
+    for box in pieces(shape, voxels):
+        seen[box] += 1
+        assert seen[box].size <= max(voxels, np.prod(shape[2:]))
+    assert (seen == 1).all()
+
+
+def test_voxels_that_are_not_finite_are_counted() -> None:
+    data = np.zeros((2, 3, 4, 5), np.float32)
+    data[0, 1, 2, 3] = np.nan
+    data[1, 0, 0, 0] = -np.inf
+    with pytest.raises(DataError, match=r"scan: holds 2 voxels that are NaN or infinite. Replace them first"):
+        check_finite(data, "scan")
+    check_finite(np.zeros((1, 2, 2, 2)), "scan")
+    check_finite(np.zeros((1, 2, 2, 2), int), "scan")

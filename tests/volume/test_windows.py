@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from volseg_core.volume import Tiling, pad_to, padded_size
+from volseg_core.volume.windows import BLENDS
+
+
+@st.composite
+def tilings(draw: st.DrawFn, blends: Any = BLENDS, dimensions: Any = (1, 2)) -> Tiling:
+    window = draw(st.lists(st.integers(1, 12), min_size=min(dimensions), max_size=max(dimensions)))
+    shape = [draw(st.integers(size, 4 * size)) for size in window]
+    overlap = draw(st.floats(0, 0.9))
+    return Tiling(tuple(shape), tuple(window), overlap, draw(st.sampled_from(blends)))
+
+
+def total(tiling: Tiling) -> np.ndarray:
+    result = np.zeros(tiling.shape)
+    for box, weight in zip(tiling.boxes(), tiling.weights(), strict=True):
+        assert weight.shape == tiling.window
+        result[box] += weight
+    return result
+
+
+@given(tilings())
+def test_windows_cover_every_voxel_and_their_weights_sum_to_one(tiling: Tiling) -> None:
+    np.testing.assert_allclose(total(tiling), 1, atol=1e-6)
+
+
+@given(tilings())
+def test_the_first_window_starts_and_the_last_one_ends_at_the_border(tiling: Tiling) -> None:
+    boxes = tiling.boxes()
+    assert all(part.start == 0 for part in boxes[0])
+    assert tuple(part.stop for part in boxes[-1]) == tiling.shape
+    assert len({tuple(part.start for part in box) for box in boxes}) == len(boxes)
+
+
+@given(tilings())
+def test_neighbours_overlap_by_at_least_the_share_asked_for(tiling: Tiling) -> None:
+    for axis, window in enumerate(tiling.window):
+        steps = np.diff(tiling.starts(axis))
+        assert (steps <= max(1, int(window * (1 - tiling.overlap)))).all()
+
+
+@given(tilings(blends=("crop",)))
+def test_crop_takes_each_voxel_from_one_window_the_nearest(tiling: Tiling) -> None:
+    centres = [np.array(tiling.starts(axis)) + (size - 1) / 2 for axis, size in enumerate(tiling.window)]
+    assert all(set(np.unique(weight)) <= {0.0, 1.0} for weight in tiling.weights())
+    for axis, profiles in enumerate([tiling.profiles(axis) for axis in range(len(tiling.shape))]):
+        for start, centre, profile in zip(tiling.starts(axis), centres[axis], profiles, strict=True):
+            for place in np.flatnonzero(profile) + start:
+                assert abs(place - centre) <= np.abs(place - centres[axis]).min()
+
+
+def test_a_constant_blend_is_the_plain_mean_and_a_gaussian_prefers_the_middle() -> None:
+    shape, window = (48,), (32,)
+    constant = list(Tiling(shape, window, 0.5, "constant").weights())
+    assert constant[0][20] == pytest.approx(0.5)
+    gaussian = list(Tiling(shape, window, 0.5, "gaussian").weights())
+    assert gaussian[0][17] > 0.5 > gaussian[0][31]
+
+
+def test_one_window_that_fits_has_weight_one() -> None:
+    assert next(Tiling((4, 6), (4, 6)).weights()).tolist() == np.ones((4, 6)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (((8,), (9,)), r"window \(9,\) does not fit into shape \(8,\)"),
+        (((8,), (0,)), "does not fit"),
+        (((8,), (4,), 1.0), r"overlap 1.0 is not in \[0, 1\)"),
+        (((8,), (4,), 0.5, "soft"), "blend 'soft' is not one of gaussian, constant, crop"),
+    ],
+)
+def test_tilings_that_cannot_be_are_refused(arguments: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Tiling(*arguments)
+
+
+@given(
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=3, max_side=7)), st.integers(0, 30), st.integers(0, 30)
+)
+def test_padding_keeps_the_image_and_adds_only_values_of_it(image: Any, below: Any, right: Any) -> None:
+    shape = (image.shape[-2] + below, image.shape[-1] + right)
+    padded = pad_to(image, shape)
+    assert padded.shape == (*image.shape[:-2], *shape)
+    np.testing.assert_array_equal(padded[..., : image.shape[-2], : image.shape[-1]], image)
+    assert set(np.unique(padded)) <= set(np.unique(image))
+
+
+def test_reflection_goes_on_where_the_image_is_smaller_than_half_the_target() -> None:
+    assert pad_to(np.array([1, 2, 3]), (9,)).tolist() == [1, 2, 3, 2, 1, 2, 3, 2, 1]
+    assert pad_to(np.array([7]), (4,)).tolist() == [7, 7, 7, 7]
+
+
+def test_an_image_that_is_large_enough_is_returned_as_it_is() -> None:
+    image = np.zeros((5, 5))
+    assert pad_to(image, (4, 5)) is image
+
+
+@given(st.integers(1, 500), st.integers(1, 64), st.integers(1, 200))
+def test_a_padded_size_is_the_least_multiple(size: int, divisor: int, minimum: int) -> None:
+    padded = padded_size(size, divisor, minimum)
+    assert padded % divisor == 0
+    assert padded >= max(size, minimum) > padded - divisor

@@ -1,0 +1,108 @@
+"""A resolved recipe: typed blocks, and components with every parameter filled in."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from volseg_core.recipe.layers import Path, dotted, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from volseg_core.catalog import Provided
+    from volseg_core.recipe.blocks import Block, DataBlock, Head, PredictBlock, TrainBlock
+
+
+@dataclass(frozen=True)
+class ComponentUse:
+    """A component in a recipe, with all its parameters. ``weight`` counts in sums of losses.
+
+    ``where`` is its place in the recipe (``loss.1``), for messages.
+    """
+
+    provided: Provided
+    params: Mapping[str, Any]
+    weight: float = 1.0
+    where: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the mapping that a resolved recipe holds."""
+        extra = {"weight": self.weight} if self.provided.kind == "loss" else {}
+        return {"use": self.provided.id, **extra, **self.params}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A resolved recipe. Components are named by the slot that holds them.
+
+    ``origins`` tells where each leaf came from; ``written`` is the recipe's own text, before anything was filled in.
+    """
+
+    name: str
+    head: Head
+    data: DataBlock
+    train: TrainBlock
+    predict: PredictBlock
+    architecture: ComponentUse
+    encoder: ComponentUse | None
+    losses: tuple[ComponentUse, ...]
+    metrics: tuple[ComponentUse, ...]
+    augment: ComponentUse
+    merge: ComponentUse
+    runtime: ComponentUse
+    reader: ComponentUse | None = None
+    generate: ComponentUse | None = None
+    origins: Mapping[Path, str] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict)
+
+    def components(self) -> list[ComponentUse]:
+        """Return every component that the recipe uses."""
+        single = (self.architecture, self.encoder, self.augment, self.merge, self.runtime, self.reader, self.generate)
+        return [use for use in (*single, *self.losses, *self.metrics) if use is not None]
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return the recipe with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the resolved form: qualified names, every parameter. It can be given to `resolve` again."""
+        model = self.architecture.to_dict()
+        if self.encoder is not None:
+            model["encoder"] = self.encoder.to_dict()
+        data = _block_dict(self.data)
+        data["augment"] = self.augment.to_dict()
+        for key, use in (("reader", self.reader), ("generate", self.generate)):
+            if use is not None:
+                data[key] = use.to_dict()
+        predict = _block_dict(self.predict)
+        predict |= {"merge": self.merge.to_dict(), "runtime": self.runtime.to_dict()}
+        return {
+            **_block_dict(self.head),
+            "name": self.name,
+            "data": data,
+            "model": model,
+            "loss": [use.to_dict() for use in self.losses],
+            "metrics": [use.to_dict() for use in self.metrics],
+            "train": _block_dict(self.train),
+            "predict": predict,
+        }
+
+    def explain(self) -> list[tuple[str, Any, str]]:
+        """Return key, value and origin of every leaf: default, defaults, a recipe's name, or --set."""
+        rows = []
+        for path, value in leaves(self.to_dict()):
+            origin = self.origins.get(path) or _origin_above(self.origins, path)
+            rows.append((dotted(path), value, "--set" if origin.startswith("--set ") else origin))
+        return rows
+
+
+def _origin_above(origins: Mapping[Path, str], path: Path) -> str:
+    return next(
+        (origins[path[:length]] for length in range(len(path) - 1, 0, -1) if path[:length] in origins), "default"
+    )
+
+
+def _block_dict(block: Block) -> dict[str, Any]:
+    return block.model_dump(mode="json")
