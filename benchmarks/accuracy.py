@@ -140,7 +140,7 @@ def train_loop(folder: Path, axes: str) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=200)
     data, labels = read(folder / "train.h5", "data"), read(folder / "train.h5", "labels")
-    data = (data.astype(np.float32) - data.mean()) / data.std()
+    data = ((data - data.mean()) / data.std()).astype(np.float32)
     for _ in range(200):
         windows = [window(data, labels, axes, random) for _ in range(4)]
         image = torch.from_numpy(np.stack([pair[0] for pair in windows]))[:, None]
@@ -180,7 +180,7 @@ def predict_loop(folder: Path, quality: str, axes: str) -> None:
     network = build().eval()
     network.load_state_dict(torch.load(folder / "loop.pt", weights_only=True))
     train = read(folder / "train.h5", "data")
-    data = (read(folder / "test.h5", "data").astype(np.float32) - train.mean()) / train.std()
+    data = ((read(folder / "test.h5", "data") - train.mean()) / train.std()).astype(np.float32)
     total = np.zeros(data.shape, np.float64)
     for axis in range(3) if quality != "low" and axes == "zyx" else (0,):
         for turn in range(4 if quality == "high" else 1):

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from volseg_core.errors import DataError, RecipeErrors, UsageError
 from volseg_core.registry import load_registry, read_registry_file, read_yaml
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Make = Callable[..., Any]
+
 
 @pytest.fixture
-def read(tmp_path):
+def read(tmp_path: Path) -> Any:
     """Return a function that reads a registry file of this text."""
 
-    def make(text):
+    def make(text: str) -> Any:
         path = tmp_path / "registry.yaml"
         path.write_text(text)
         return read_registry_file(path)
@@ -20,19 +27,19 @@ def read(tmp_path):
     return make
 
 
-def complaints(read, text):
+def complaints(read: Make, text: str) -> Any:
     with pytest.raises(RecipeErrors) as caught:
         read(text)
     return [error.line() for error in caught.value.errors]
 
 
-def test_no_file_is_an_empty_registry():
+def test_no_file_is_an_empty_registry() -> None:
     file = read_registry_file(None)
     assert file.policy.mode == "installed"
     assert not file.recipes
 
 
-def test_the_file_is_read_into_typed_parts(read, tmp_path):
+def test_the_file_is_read_into_typed_parts(read: Make, tmp_path: Path) -> None:
     text = """
 version: 1
 plugins: {mode: listed, require: [volseg-acme>=0.3], block: [Volseg.Old, volseg-acme/dice], local: [sub/mine.py]}
@@ -68,7 +75,7 @@ recipes: {em: {extends: slices}}
         ("recipes: {a: b}", "recipes.a: a recipe is a mapping."),
     ],
 )
-def test_each_mistake_has_its_line(read, text, message):
+def test_each_mistake_has_its_line(read: Make, text: str, message: str) -> None:
     assert complaints(read, text) == [message]
 
 
@@ -82,7 +89,7 @@ def test_each_mistake_has_its_line(read, text, message):
         ("\x00", "is not YAML"),
     ],
 )
-def test_a_file_that_is_no_mapping_is_a_usage_error(tmp_path, text, message):
+def test_a_file_that_is_no_mapping_is_a_usage_error(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -90,12 +97,12 @@ def test_a_file_that_is_no_mapping_is_a_usage_error(tmp_path, text, message):
     assert message in str(caught.value)
 
 
-def test_an_unreadable_file_is_a_data_error(tmp_path):
+def test_an_unreadable_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_yaml(tmp_path)
 
 
-def test_an_empty_file_and_anchors_are_fine(tmp_path):
+def test_an_empty_file_and_anchors_are_fine(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("")
     assert read_yaml(path) == {}
@@ -103,7 +110,7 @@ def test_an_empty_file_and_anchors_are_fine(tmp_path):
     assert read_yaml(path)["other"] == {"x": 1, "y": 2}
 
 
-def test_options_and_environment_add_to_what_the_file_blocks(tmp_path, monkeypatch):
+def test_options_and_environment_add_to_what_the_file_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "registry.yaml"
     path.write_text("plugins: {block: [volseg/dice]}")
     monkeypatch.setenv("VOLSEG_BLOCK", "volseg/iou volseg/mean,volseg/blobs")
@@ -118,14 +125,14 @@ def test_options_and_environment_add_to_what_the_file_blocks(tmp_path, monkeypat
             registry.catalog.find(kind, name)
 
 
-def test_builtin_only_asks_for_no_third_party(tmp_path):
+def test_builtin_only_asks_for_no_third_party(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
     path.write_text("plugins: {require: [no-such-plugin-xyz]}")
     assert load_registry(path, builtin_only=True).catalog.find("loss", "dice").id == "volseg/dice"
 
 
-def test_a_requirement_that_is_none_is_quoted(tmp_path):
+def test_a_requirement_that_is_none_is_quoted(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
     path.write_text("plugins: {require: ['not a requirement!']}")
-    with pytest.raises(UsageError, match="plugins.require: 'not a requirement!' is not a requirement"):
+    with pytest.raises(UsageError, match=r"plugins\.require: 'not a requirement!' is not a requirement"):
         load_registry(path)

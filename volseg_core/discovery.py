@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import sys
 import time
-from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
@@ -18,54 +17,22 @@ import pluggy
 
 from volseg_core import hookspecs
 from volseg_core.collecting import register, reject_duplicates
-from volseg_core.errors import PluginError, UsageError
 from volseg_core.plugins import PluginRecord, Plugins, describe
+from volseg_core.policy import BUILTIN, PluginPolicy, check_required, normalise
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from packaging.requirements import Requirement
 
 __all__ = ["BUILTIN", "PluginPolicy", "PluginRecord", "Plugins", "discover", "normalise", "plugins_from_modules"]
 
 GROUP = "volseg"
-BUILTIN = "volseg"
 HEAVY_MODULES = (
     "torch", "numpy", "scipy", "lightning", "monai", "onnxruntime", "pandas", "cv2", "skimage", "tensorflow", "jax",
     "matplotlib",
 )  # fmt: skip
 """Libraries that a plugin must not pull in at discovery."""
-_ONLY_BUILTINS = "blocked: only built-ins are loaded (plugins.mode or --no-plugins)"
-
-
-@dataclass(frozen=True)
-class PluginPolicy:
-    """Which plugins are admitted: the ``plugins`` block of registry.yaml and the command line's switches.
-
-    ``block`` maps plugin ids and qualified component names to the place that blocks them.
-    """
-
-    mode: str = "installed"
-    require: tuple[str, ...] = ()
-    block: Mapping[str, str] = field(default_factory=dict)
-    local: tuple[Path, ...] = ()
-
-    def refusal(self, plugin: str) -> str:
-        """Return why ``plugin`` is not loaded, or an empty string."""
-        if plugin in self.block:
-            return f"blocked by {self.block[plugin]}"
-        if plugin == BUILTIN:
-            return ""
-        if self.mode == "builtin":
-            return _ONLY_BUILTINS
-        if self.mode == "listed" and not plugin.startswith("local/") and plugin not in self._required_names():
-            return "blocked: plugins.mode is 'listed' and plugins.require does not name it"
-        return ""
-
-    def _required_names(self) -> set[str]:
-        return {normalise(_requirement(line).name) for line in self.require}
 
 
 def discover(policy: PluginPolicy | None = None) -> Plugins:
@@ -77,7 +44,7 @@ def discover(policy: PluginPolicy | None = None) -> Plugins:
     policy = policy or PluginPolicy()
     manager = _manager()
     distributions = _distributions()
-    _check_required(policy.require)
+    check_required(policy.require)
     records = [_load_distribution(manager, policy, plugin, points) for plugin, points in distributions]
     for path in policy.local:
         records.append(_load_file(manager, policy, path, records))
@@ -95,27 +62,10 @@ def plugins_from_modules(modules: Sequence[types.ModuleType], plugin: str = "tes
     return Plugins([record], manager)
 
 
-def normalise(name: str) -> str:
-    """Return the id of the plugin that a distribution of this name is."""
-    from packaging.utils import canonicalize_name
-
-    return str(canonicalize_name(name))
-
-
 def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("volseg")
     manager.add_hookspecs(hookspecs)
     return manager
-
-
-def _requirement(line: str) -> Requirement:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        return Requirement(line)
-    except InvalidRequirement as error:
-        rule = " ".join(str(error).split())
-        raise UsageError("plugins.require", f"{line!r} is not a requirement (PEP 508): {rule}") from None
 
 
 def _distributions() -> list[tuple[str, list[metadata.EntryPoint]]]:
@@ -129,24 +79,6 @@ def _distributions() -> list[tuple[str, list[metadata.EntryPoint]]]:
         ((plugin, sorted(points, key=lambda point: point.name)) for plugin, points in found.items()),
         key=lambda item: (item[0] != BUILTIN, item[0]),
     )
-
-
-def _check_required(require: Iterable[str]) -> None:
-    problems = {}
-    for line in require:
-        wanted = _requirement(line)
-        if wanted.marker and not wanted.marker.evaluate():
-            continue
-        try:
-            version = metadata.version(wanted.name)
-        except metadata.PackageNotFoundError:
-            problems[line] = f"{line} is not installed"
-            continue
-        if not wanted.specifier.contains(version, prereleases=True):
-            problems[line] = f"{line} is not met: {version} is installed"
-    if problems:
-        quoted = " ".join(f'"{line}"' for line in problems)
-        raise PluginError("plugins.require", "; ".join(problems.values()), notes=[f"pip install {quoted}"])
 
 
 def _load_distribution(

@@ -1,4 +1,4 @@
-"""Third-party plugins, good and bad: real packages, built into wheels and installed by pip into a folder of their own."""
+"""Third-party plugins, good and bad: real packages, built into wheels and installed by pip in a folder of their own."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def install(packages: Mapping[str, tuple[str, str, str]], folder: Path) -> Path:
         (source / "__init__.py").write_text('"""A plugin."""\n')
         (source / "plugin.py").write_text(LOSSES.replace("{package}", package) + text)
         (source / "targets.py").write_text("def make(**params):\n    raise ValueError('theta is odd')\n")
-        (source / "em.yaml").write_text("summary: Electron microscopy.\nextends: volseg/slices\nloss: volseg-acme/dice\n")
+        (source / "em.yaml").write_text(
+            "summary: Electron microscopy.\nextends: volseg/slices\nloss: volseg-acme/dice\n"
+        )
         (source.parent / "pyproject.toml").write_text(
             textwrap.dedent(f"""
             [build-system]

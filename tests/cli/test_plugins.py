@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+Make = Callable[..., Any]
+Env = dict[str, str]
 
 LOCAL = """
 from volseg_core.api import Loss, hookimpl
@@ -15,12 +20,12 @@ def volseg_losses():
 """
 
 
-def rows(result):
+def rows(result: Any) -> Any:
     assert result.ok, result.err
     return {record["id"]: record for record in json.loads(result.out)}
 
 
-def test_built_ins_are_one_plugin_that_loads(volseg_project):
+def test_built_ins_are_one_plugin_that_loads(volseg_project: Make) -> None:
     record = rows(volseg_project().run("plugins", "list", "--json"))["volseg"]
     assert record["status"] == "ok"
     assert "loss/dice" in record["components"]
@@ -28,12 +33,12 @@ def test_built_ins_are_one_plugin_that_loads(volseg_project):
     assert record["heavy"] == []
 
 
-def test_third_party_plugins_come_after_the_built_ins_by_id(volseg_project, good_plugins):
+def test_third_party_plugins_come_after_the_built_ins_by_id(volseg_project: Make, good_plugins: Env) -> None:
     result = volseg_project().run("plugins", "list", "--json", env=good_plugins)
     assert list(rows(result)) == ["volseg", "volseg-acme", "volseg-lab", "volseg-slow"]
 
 
-def test_two_distributions_may_use_the_same_entry_point_name(volseg_project, good_plugins):
+def test_two_distributions_may_use_the_same_entry_point_name(volseg_project: Make, good_plugins: Env) -> None:
     found = rows(volseg_project().run("plugins", "list", "--json", env=good_plugins))
     assert found["volseg-acme"]["entry_points"] == {"main": "volseg_acme.plugin"}
     assert found["volseg-lab"]["entry_points"] == {"main": "volseg_lab.plugin"}
@@ -41,7 +46,7 @@ def test_two_distributions_may_use_the_same_entry_point_name(volseg_project, goo
     assert found["volseg-lab"]["components"] == ["loss/boundary", "loss/lonely"]
 
 
-def test_a_plugin_that_imports_a_heavy_library_works_and_is_marked(volseg_project, good_plugins):
+def test_a_plugin_that_imports_a_heavy_library_works_and_is_marked(volseg_project: Make, good_plugins: Env) -> None:
     result = volseg_project().run("plugins", "list", env=good_plugins)
     slow = next(line for line in result.out.splitlines() if line.startswith("volseg-slow"))
     assert " ok " in slow
@@ -65,24 +70,24 @@ def test_a_plugin_that_imports_a_heavy_library_works_and_is_marked(volseg_projec
         ("volseg-future", "incompatible", "needs volseg>=99 but this is 0.1.0"),
     ],
 )
-def test_a_bad_plugin_is_a_row_with_the_reason(listed, plugin, status, reason):
+def test_a_bad_plugin_is_a_row_with_the_reason(listed: Any, plugin: str, status: str, reason: str) -> None:
     assert listed[plugin]["status"] == status
     assert reason in listed[plugin]["reason"]
     assert listed[plugin]["components"] == []
 
 
 @pytest.fixture(scope="module")
-def listed(broken_plugins, project_in, tmp_path_factory):
+def listed(broken_plugins: Env, project_in: Make, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return the rows of one listing with all bad plugins installed."""
     return rows(project_in(tmp_path_factory.mktemp("project")).run("plugins", "list", "--json", env=broken_plugins))
 
 
-def test_an_incompatible_plugin_is_never_imported(listed, broken_plugins):
+def test_an_incompatible_plugin_is_never_imported(listed: Any, broken_plugins: Env) -> None:
     assert listed["volseg-future"]["requires"] == "volseg>=99"
     assert not Path(broken_plugins["FOOTPRINT"]).exists()
 
 
-def test_broken_lists_only_what_did_not_load(volseg_project, broken_plugins):
+def test_broken_lists_only_what_did_not_load(volseg_project: Make, broken_plugins: Env) -> None:
     result = volseg_project().run("plugins", "list", "--broken", "--block", "volseg-quits", env=broken_plugins)
     assert not result.ok  # --block belongs before the command
     result = volseg_project().run("--block", "volseg-quits", "plugins", "list", "--broken", env=broken_plugins)
@@ -93,11 +98,11 @@ def test_broken_lists_only_what_did_not_load(volseg_project, broken_plugins):
     assert "volseg-quits" not in names
 
 
-def test_broken_says_when_every_plugin_loaded(volseg_project):
+def test_broken_says_when_every_plugin_loaded(volseg_project: Make) -> None:
     assert volseg_project().run("plugins", "list", "--broken").out == "Every plugin loaded.\n"
 
 
-def test_everything_else_works_beside_bad_plugins(volseg_project, broken_plugins):
+def test_everything_else_works_beside_bad_plugins(volseg_project: Make, broken_plugins: Env) -> None:
     project = volseg_project()
     shown = project.run("show", "loss/dice", env=broken_plugins)
     assert shown.ok
@@ -109,7 +114,7 @@ def test_everything_else_works_beside_bad_plugins(volseg_project, broken_plugins
     assert project.run("components", "loss", env=broken_plugins).ok
 
 
-def test_a_missing_component_mentions_the_plugins_that_did_not_load(volseg_project, broken_plugins):
+def test_a_missing_component_mentions_the_plugins_that_did_not_load(volseg_project: Make, broken_plugins: Env) -> None:
     blocked = [option for name in sorted(set(BAD) - {"volseg-broken"}) for option in ("--block", name)]
     project = volseg_project()
     result = project.run(*blocked, "show", "loss/hydra", env=broken_plugins)
@@ -128,11 +133,11 @@ BAD = ["volseg-broken", "volseg-misspelt", "volseg-unmarked", "volseg-twice", "v
 BAD += ["volseg-single", "volseg-quits", "volseg-syntax", "volseg-future"]
 
 
-def test_doctor_leaves_with_the_plugin_exit_code(volseg_project, broken_plugins):
+def test_doctor_leaves_with_the_plugin_exit_code(volseg_project: Make, broken_plugins: Env) -> None:
     assert volseg_project().run("doctor", env=broken_plugins).code == 3
 
 
-def test_block_works_from_the_registry_the_option_and_the_environment(volseg_project, good_plugins):
+def test_block_works_from_the_registry_the_option_and_the_environment(volseg_project: Make, good_plugins: Env) -> None:
     project = volseg_project({"registry.yaml": "plugins: {block: [Volseg_Acme]}"})
     found = rows(project.run("--block", "volseg-lab", "plugins", "list", "--json", env=good_plugins))
     assert found["volseg-acme"]["reason"] == "blocked by plugins.block in registry.yaml"
@@ -142,24 +147,24 @@ def test_block_works_from_the_registry_the_option_and_the_environment(volseg_pro
     assert found["volseg-lab"]["reason"] == "blocked by VOLSEG_BLOCK"
 
 
-def test_a_blocked_plugin_is_not_imported(volseg_project, broken_plugins):
+def test_a_blocked_plugin_is_not_imported(volseg_project: Make, broken_plugins: Env) -> None:
     result = volseg_project().run("--block", "volseg-broken", "plugins", "list", "--json", env=broken_plugins)
     assert rows(result)["volseg-broken"]["reason"] == "blocked by --block"
 
 
-def test_no_plugins_keeps_the_built_ins(volseg_project, good_plugins):
+def test_no_plugins_keeps_the_built_ins(volseg_project: Make, good_plugins: Env) -> None:
     found = rows(volseg_project().run("--no-plugins", "plugins", "list", "--json", env=good_plugins))
     assert found["volseg"]["status"] == "ok"
     assert {found[name]["status"] for name in ("volseg-acme", "volseg-lab", "volseg-slow")} == {"blocked"}
 
 
-def test_listed_mode_loads_what_require_names(volseg_project, good_plugins):
+def test_listed_mode_loads_what_require_names(volseg_project: Make, good_plugins: Env) -> None:
     project = volseg_project({"registry.yaml": "plugins: {mode: listed, require: [volseg-acme>=0.3]}"})
     found = rows(project.run("plugins", "list", "--json", env=good_plugins))
     assert [name for name, record in found.items() if record["status"] == "ok"] == ["volseg", "volseg-acme"]
 
 
-def test_a_requirement_that_is_not_met_ends_with_the_plugin_exit_code(volseg_project, good_plugins):
+def test_a_requirement_that_is_not_met_ends_with_the_plugin_exit_code(volseg_project: Make, good_plugins: Env) -> None:
     project = volseg_project({"registry.yaml": "plugins: {require: [volseg-acme>=0.4, volseg-nowhere]}"})
     result = project.run("plugins", "list", env=good_plugins)
     assert result.code == 3
@@ -169,7 +174,7 @@ def test_a_requirement_that_is_not_met_ends_with_the_plugin_exit_code(volseg_pro
     ]
 
 
-def test_freeze_prints_lines_that_require_accepts(volseg_project, good_plugins):
+def test_freeze_prints_lines_that_require_accepts(volseg_project: Make, good_plugins: Env) -> None:
     project = volseg_project()
     frozen = project.run("plugins", "freeze", env=good_plugins).out
     assert frozen == "- volseg-acme==0.3.0\n- volseg-lab==1.2\n- volseg-slow==1.0\n"
@@ -177,7 +182,7 @@ def test_freeze_prints_lines_that_require_accepts(volseg_project, good_plugins):
     assert project.run("plugins", "list", env=good_plugins).ok
 
 
-def test_a_local_file_is_a_plugin_with_a_hash(volseg_project):
+def test_a_local_file_is_a_plugin_with_a_hash(volseg_project: Make) -> None:
     files = {"registry.yaml": "plugins: {local: [./my_losses.py]}", "my_losses.py": LOCAL}
     project = volseg_project(files)
     record = rows(project.run("plugins", "list", "--json"))["local/my_losses"]
@@ -190,7 +195,7 @@ def test_a_local_file_is_a_plugin_with_a_hash(volseg_project):
     ] == ("blocked")
 
 
-def test_a_bad_local_file_is_a_row_too(volseg_project):
+def test_a_bad_local_file_is_a_row_too(volseg_project: Make) -> None:
     project = volseg_project(
         {"registry.yaml": "plugins: {local: [bad.py, gone.py]}", "bad.py": "print('noise')\nraise ImportError('x')"}
     )

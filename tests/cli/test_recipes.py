@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import yaml
+
+Make = Callable[..., Any]
+Env = dict[str, str]
 
 REGISTRY = """
 version: 1
@@ -21,7 +26,7 @@ recipes:
 """
 
 
-def test_recipes_of_the_file_come_first_and_say_what_they_shadow(volseg_project):
+def test_recipes_of_the_file_come_first_and_say_what_they_shadow(volseg_project: Make) -> None:
     result = volseg_project({"registry.yaml": REGISTRY}).run("recipes", "list")
     assert result.ok
     lines = result.out.splitlines()
@@ -30,7 +35,7 @@ def test_recipes_of_the_file_come_first_and_say_what_they_shadow(volseg_project)
     assert any(line.startswith("volseg/slices ") for line in lines)
 
 
-def test_explain_says_where_each_value_comes_from(volseg_project):
+def test_explain_says_where_each_value_comes_from(volseg_project: Make) -> None:
     project = volseg_project({"registry.yaml": REGISTRY})
     result = project.run("recipes", "show", "slices", "-s", "train.lr=1e-4", "--explain", "--json")
     origins = {row["key"]: (row["value"], row["origin"]) for row in json.loads(result.out)}
@@ -44,7 +49,7 @@ def test_explain_says_where_each_value_comes_from(volseg_project):
     assert origins["train.epochs"] == (7, "base")
 
 
-def test_the_resolved_form_resolves_to_itself(volseg_project):
+def test_the_resolved_form_resolves_to_itself(volseg_project: Make) -> None:
     project = volseg_project({"registry.yaml": REGISTRY})
     first = project.run("recipes", "show", "slices", "-s", "model.encoder=resnet34", "-s", "loss.dice.weight=0.3")
     assert yaml.safe_load(first.out)["model"]["use"] == "volseg/unet"
@@ -52,7 +57,7 @@ def test_the_resolved_form_resolves_to_itself(volseg_project):
     assert project.run("recipes", "show", "resolved.yaml").out == first.out
 
 
-def test_all_errors_are_reported_at_once(volseg_project):
+def test_all_errors_are_reported_at_once(volseg_project: Make) -> None:
     project = volseg_project(
         {"bad.yaml": "train: {lrr: 1, epochs: none}\nloss: [dicee, {use: dice, smoth: 1}]\npredict: {blend: crops}\n"}
     )
@@ -68,12 +73,12 @@ def test_all_errors_are_reported_at_once(volseg_project):
     ]
 
 
-def test_a_plugins_recipe_has_a_qualified_name(volseg_project, good_plugins):
+def test_a_plugins_recipe_has_a_qualified_name(volseg_project: Make, good_plugins: Env) -> None:
     result = volseg_project().run("recipes", "show", "volseg-acme/em", "--json", env=good_plugins)
     assert json.loads(result.out)["loss"] == [{"use": "volseg-acme/dice", "weight": 1.0, "smooth": 1.0}]
 
 
-def test_an_unknown_recipe_gets_a_suggestion(volseg_project):
+def test_an_unknown_recipe_gets_a_suggestion(volseg_project: Make) -> None:
     result = volseg_project().run("recipes", "show", "slcies")
     assert result.code == 2
     assert result.err.splitlines() == [
@@ -82,7 +87,7 @@ def test_an_unknown_recipe_gets_a_suggestion(volseg_project):
     ]
 
 
-def test_init_writes_a_registry_that_resolves_and_never_replaces_one(volseg_project):
+def test_init_writes_a_registry_that_resolves_and_never_replaces_one(volseg_project: Make) -> None:
     project = volseg_project()
     assert project.run("recipes", "init").ok
     text = (project.folder / "registry.yaml").read_text()
@@ -93,7 +98,7 @@ def test_init_writes_a_registry_that_resolves_and_never_replaces_one(volseg_proj
     assert (project.folder / "registry.yaml").read_text() == text
 
 
-def test_a_registry_file_with_errors_reports_them_all(volseg_project):
+def test_a_registry_file_with_errors_reports_them_all(volseg_project: Make) -> None:
     project = volseg_project(
         {"registry.yaml": "verson: 1\nplugins: {mode: instaled, block: x}\naliases: {los: {a: b}}\nrecipes: {a/b: 3}"}
     )
@@ -110,12 +115,12 @@ def test_a_registry_file_with_errors_reports_them_all(volseg_project):
     ]
 
 
-def test_the_registry_file_is_chosen_by_option_then_environment_then_folder(volseg_project):
+def test_the_registry_file_is_chosen_by_option_then_environment_then_folder(volseg_project: Make) -> None:
     project = volseg_project(
         {name: f"recipes: {{{name[0]}: {{summary: x}}}}" for name in ("registry.yaml", "env.yaml", "option.yaml")}
     )
 
-    def first(*options, **env):
+    def first(*options: Any, **env: Any) -> Any:
         return json.loads(project.run(*options, "recipes", "list", "--json", env=env).out)[0]["name"]
 
     assert first() == "r"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+Make = Callable[..., Any]
 
 VOLSEG = Path(sys.executable).with_name("volseg")
 NEVER = ("torch", "numpy", "lightning", "monai", "onnxruntime", "scipy", "albumentations", "matplotlib", "h5py")
@@ -26,14 +29,14 @@ print("\\nMODULES", *sys.modules)
 """
 
 
-def imported(folder, *args):
+def imported(folder: Any, *args: Any) -> Any:
     script = PRINT_MODULES.format(args=args)
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     return set(done.stdout.rpartition("MODULES")[2].split())
 
 
 @pytest.mark.parametrize("args", [("--help",), ("--version",), ("train", "--help"), ("plugins", "--help")])
-def test_help_imports_click_and_the_command_line_only(tmp_path, args):
+def test_help_imports_click_and_the_command_line_only(tmp_path: Path, args: Any) -> None:
     modules = imported(tmp_path, *args)
     assert "click" in modules
     assert not modules.intersection(LIGHT)
@@ -42,8 +45,10 @@ def test_help_imports_click_and_the_command_line_only(tmp_path, args):
     assert not [name for name in modules if name.startswith("volseg_core.") and not name.startswith(allowed)]
 
 
-@pytest.mark.parametrize("args", [("plugins", "list"), ("components",), ("show", "loss/dice"), ("components", "--json")])
-def test_listings_discover_and_import_no_target(tmp_path, args):
+@pytest.mark.parametrize(
+    "args", [("plugins", "list"), ("components",), ("show", "loss/dice"), ("components", "--json")]
+)
+def test_listings_discover_and_import_no_target(tmp_path: Path, args: Any) -> None:
     modules = imported(tmp_path, *args)
     assert "volseg_losses.plugin" in modules
     assert "volseg_losses.dice" not in modules
@@ -51,24 +56,24 @@ def test_listings_discover_and_import_no_target(tmp_path, args):
 
 
 @pytest.mark.parametrize(("args", "budget"), [(("--help",), 0.2), (("plugins", "list"), 0.25)])
-def test_cpu_time_is_within_the_budget(tmp_path, args, budget):
+def test_cpu_time_is_within_the_budget(tmp_path: Path, args: Any, budget: Any) -> None:
     assert min(cpu_seconds(tmp_path, args) for _ in range(7)) < budget
 
 
-def cpu_seconds(folder, args):
+def cpu_seconds(folder: Any, args: Any) -> Any:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([VOLSEG, *args], cwd=folder, capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_a_misspelt_command_gets_a_suggestion(volseg_project):
+def test_a_misspelt_command_gets_a_suggestion(volseg_project: Make) -> None:
     result = volseg_project().run("trian")
     assert result.code == 2
     assert "No such command 'trian'. Did you mean 'train'?" in result.err
 
 
-def test_traceback_is_shown_on_demand_with_the_same_exit_code(volseg_project):
+def test_traceback_is_shown_on_demand_with_the_same_exit_code(volseg_project: Make) -> None:
     result = volseg_project().run("--traceback", "show", "loss/dicee", traceback=True)
     assert result.code == 2
     assert "Traceback (most recent call last)" in result.err

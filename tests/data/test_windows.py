@@ -257,6 +257,21 @@ def test_validation_takes_a_few_slices_evenly_and_only_those_with_labels(labelle
     assert [item.index for item in validation_slices([region], "y", 24)] == [0, 1, 2, 3]
 
 
+def test_a_slab_is_judged_by_its_whole_planes_only(labelled: Callable[..., Labelled]) -> None:
+    volume = labelled((20, 9, 14))
+    slab = Region(volume, (slice(15, 20), slice(0, 9), slice(0, 14)))
+    assert {item.axis for item in validation_slices([slab], "zyx", 100)} == {0}
+    assert {item.axis for item in validation_slices([slab], "yx", 100)} == {1, 2}, "better strips than nothing"
+    assert {item.axis for item in validation_slices([whole(volume)], "zyx", 100)} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("size", "window"), [(55, 64), (40, 32), (48, 32), (49, 64), (20, 32), (300, 256), (250, 256)])
+def test_an_automatic_window_is_the_nearest_multiple(
+    labelled: Callable[..., Labelled], size: int, window: int
+) -> None:
+    assert shapes(groups_of(labelled((2, size, 64)), axes="z", divisor=32)) == {"z": [(window, 64)]}
+
+
 def test_validation_batches_hold_slices_of_one_shape(labelled: Callable[..., Labelled]) -> None:
     regions = [whole(labelled((5, 9, 14))), whole(labelled((6, 9, 14)))]
     dataset = SliceDataset(validation_slices(regions, "zy", 100), 8, 8)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -8,28 +10,36 @@ from volseg_core.recipe.layers import dotted
 from volseg_core.recipe.messages import translate
 
 
-def complaints(block, content):
+def complaints(block: Any, content: Any) -> Any:
     with pytest.raises(ValidationError) as caught:
         block.model_validate(content)
     return [error.line() for error in translate(caught.value, block, ("here",), dotted)]
 
 
-def test_every_block_is_complete_without_a_key():
+def test_every_block_is_complete_without_a_key() -> None:
     for block in BLOCKS.values():
         assert block.model_validate({}) == block()
 
 
-def test_scalars_that_yaml_reads_as_text_become_numbers():
+def test_scalars_that_yaml_reads_as_text_become_numbers() -> None:
     train = TrainBlock.model_validate({"lr": "1e-3", "epochs": "3", "precision": 32})
     assert (train.lr, train.epochs, train.precision) == (1e-3, 3, "32")
 
 
-def test_short_forms_are_spelt_out():
-    data = DataBlock.model_validate({"train": "a.h5", "labels": ["b.h5"], "window": 64, "ignore": 255, "axes": ["z", "y"]})
-    assert (data.train, data.labels, data.window, data.ignore, data.axes) == (("a.h5",), ("b.h5",), (64, 64), (255,), "zy")
+def test_short_forms_are_spelt_out() -> None:
+    data = DataBlock.model_validate(
+        {"train": "a.h5", "labels": ["b.h5"], "window": 64, "ignore": 255, "axes": ["z", "y"]}
+    )
+    assert (data.train, data.labels, data.window, data.ignore, data.axes) == (
+        ("a.h5",),
+        ("b.h5",),
+        (64, 64),
+        (255,),
+        "zy",
+    )
 
 
-def test_a_block_written_out_reads_as_itself():
+def test_a_block_written_out_reads_as_itself() -> None:
     data = DataBlock.model_validate({"window": [64, 32], "normalise": {"kind": "range", "clip": [0, 255]}})
     assert DataBlock.model_validate(data.model_dump(mode="json")) == data
 
@@ -54,7 +64,11 @@ def test_a_block_written_out_reads_as_itself():
             "here.schedule: 'cosin' is not one of one-cycle, cosine, constant. Did you mean 'cosine'?",
         ),
         (DataBlock, {"val": 3}, "here.val: 3 is not a mapping."),
-        (DataBlock, {"val": {"fractoin": 1}}, "here.val.fractoin: 'fractoin' is not in 'here.val'. Did you mean 'fraction'?"),
+        (
+            DataBlock,
+            {"val": {"fractoin": 1}},
+            "here.val.fractoin: 'fractoin' is not in 'here.val'. Did you mean 'fraction'?",
+        ),
         (DataBlock, {"window": [1, 2, 3]}, "here.window: [1, 2, 3] has 3 items; it must have 2."),
         (DataBlock, {"window": [0, 5]}, "here.window.0: 0 is below the minimum 1."),
         (DataBlock, {"window": "atuo"}, "here.window: 'atuo' is neither auto nor a list. Did you mean 'auto'?"),
@@ -68,19 +82,23 @@ def test_a_block_written_out_reads_as_itself():
             {"clip": [0, 101]},
             "here: clip [0, 101] are percentiles for zscore; they must be within 0 and 100.",
         ),
-        (Head, {"task": "binary", "classes": ["a", "b", "c"]}, "here: task 'binary' with 3 classes; binary has two, multiclass two or more."),
+        (
+            Head,
+            {"task": "binary", "classes": ["a", "b", "c"]},
+            "here: task 'binary' with 3 classes; binary has two, multiclass two or more.",
+        ),
         (Head, {"classes": ["a"]}, "here: task 'multiclass' with 1 classes; binary has two, multiclass two or more."),
     ],
 )
-def test_a_mistake_is_one_line_with_the_value_and_the_rule(block, content, message):
+def test_a_mistake_is_one_line_with_the_value_and_the_rule(block: Any, content: Any, message: str) -> None:
     assert complaints(block, content) == [message]
 
 
-def test_several_mistakes_are_several_lines():
+def test_several_mistakes_are_several_lines() -> None:
     assert len(complaints(TrainBlock, {"epochs": 0, "batch": 0, "lrr": 1})) == 3
 
 
-def test_a_key_that_belongs_to_a_slot_is_suggested():
+def test_a_key_that_belongs_to_a_slot_is_suggested() -> None:
     with pytest.raises(ValidationError) as caught:
         BLOCKS["predict"].model_validate({"merg": 1})
     (error,) = translate(caught.value, BLOCKS["predict"], ("predict",), dotted)

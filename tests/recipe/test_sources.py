@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from volseg_core.errors import UsageError
 from volseg_core.recipe.sources import RecipeSource, chain, find_recipe, list_recipes
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Make = Callable[..., Any]
+
 SLICES = "summary: Slices.\ntrain: {epochs: 1}\n"
 
 
-def names(registry, word):
+def names(registry: Make, word: str) -> Any:
     return [part.name for part in chain(registry, find_recipe(registry, word))]
 
 
-def test_recipes_of_the_file_come_before_those_of_plugins(registry):
+def test_recipes_of_the_file_come_before_those_of_plugins(registry: Make) -> None:
     found = list_recipes(registry({"recipes": {"z": {"abstract": True}, "slices": {}}}, {"slices": SLICES}))
     assert [item.name for item in found] == ["slices", "z", "volseg/slices"]
     assert [item.shadows for item in found] == ["volseg/slices", "", ""]
@@ -22,13 +29,13 @@ def test_recipes_of_the_file_come_before_those_of_plugins(registry):
     assert found[2].summary == "Slices."
 
 
-def test_a_plugins_file_that_is_no_recipe_spoils_no_listing(registry):
+def test_a_plugins_file_that_is_no_recipe_spoils_no_listing(registry: Make) -> None:
     broken, good = list_recipes(registry({}, {"a": "x: [", "b": SLICES}))
     assert broken.problem.startswith("is not YAML")
     assert (good.problem, good.summary) == ("", "Slices.")
 
 
-def test_a_bare_name_means_the_file_then_the_built_in(registry, caplog):
+def test_a_bare_name_means_the_file_then_the_built_in(registry: Make, caplog: pytest.LogCaptureFixture) -> None:
     made = registry({"recipes": {"slices": {"summary": "Mine."}}}, {"slices": SLICES, "demo": SLICES})
     with caplog.at_level(logging.INFO, "volseg"):
         assert find_recipe(made, "slices").summary == "Mine."
@@ -37,7 +44,7 @@ def test_a_bare_name_means_the_file_then_the_built_in(registry, caplog):
     assert find_recipe(made, "demo").name == "volseg/demo"
 
 
-def test_a_word_with_a_suffix_or_a_path_is_a_file(registry, tmp_path):
+def test_a_word_with_a_suffix_or_a_path_is_a_file(registry: Make, tmp_path: Path) -> None:
     path = tmp_path / "my recipe.yaml"
     path.write_text(SLICES)
     found = find_recipe(registry(), str(path))
@@ -46,7 +53,7 @@ def test_a_word_with_a_suffix_or_a_path_is_a_file(registry, tmp_path):
         find_recipe(registry(), "gone.yaml")
 
 
-def test_an_unknown_name_is_answered_with_the_nearest_and_the_known(registry):
+def test_an_unknown_name_is_answered_with_the_nearest_and_the_known(registry: Make) -> None:
     with pytest.raises(UsageError) as caught:
         find_recipe(registry({"recipes": {"mito": {}}}, {"slices": SLICES}), "mitto")
     assert str(caught.value) == (
@@ -54,7 +61,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_known(registry):
     )
 
 
-def test_extends_is_followed_left_to_right_and_deepest_first(registry):
+def test_extends_is_followed_left_to_right_and_deepest_first(registry: Make) -> None:
     recipes = {
         "root": {},
         "left": {"extends": "root"},
@@ -65,12 +72,12 @@ def test_extends_is_followed_left_to_right_and_deepest_first(registry):
     assert names(registry({"recipes": recipes}), "top") == ["root", "left", "right", "top"]
 
 
-def test_a_recipe_may_extend_the_built_in_that_it_shadows(registry):
+def test_a_recipe_may_extend_the_built_in_that_it_shadows(registry: Make) -> None:
     made = registry({"recipes": {"slices": {"extends": "slices"}}}, {"slices": SLICES})
     assert names(made, "slices") == ["volseg/slices", "slices"]
 
 
-def test_extending_oneself_names_the_circle(registry):
+def test_extending_oneself_names_the_circle(registry: Make) -> None:
     made = registry({"recipes": {"a": {"extends": "b"}, "b": {"extends": "a"}}})
     with pytest.raises(UsageError) as caught:
         chain(made, find_recipe(made, "a"))
@@ -79,9 +86,12 @@ def test_extending_oneself_names_the_circle(registry):
 
 @pytest.mark.parametrize(
     ("extends", "message"),
-    [("bse", "a: extends: no recipe named 'bse'. Did you mean 'base'?"), (3, "a: extends: 3 is not the name of a recipe.")],
+    [
+        ("bse", "a: extends: no recipe named 'bse'. Did you mean 'base'?"),
+        (3, "a: extends: 3 is not the name of a recipe."),
+    ],
 )
-def test_a_wrong_parent_is_reported_where_it_stands(registry, extends, message):
+def test_a_wrong_parent_is_reported_where_it_stands(registry: Make, extends: Any, message: str) -> None:
     parents = extends if isinstance(extends, str) else [extends]
     made = registry({"recipes": {"a": {"extends": parents}, "base": {}}})
     with pytest.raises(UsageError) as caught:
@@ -89,7 +99,9 @@ def test_a_wrong_parent_is_reported_where_it_stands(registry, extends, message):
     assert caught.value.line() == message
 
 
-def test_a_file_is_found_from_the_file_that_extends_it(registry, tmp_path, monkeypatch):
+def test_a_file_is_found_from_the_file_that_extends_it(
+    registry: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "recipes"
     folder.mkdir()
     (folder / "base.yaml").write_text(SLICES)
@@ -98,6 +110,9 @@ def test_a_file_is_found_from_the_file_that_extends_it(registry, tmp_path, monke
     assert names(registry(), "recipes/top.yaml") == ["base", "top"]
 
 
-def test_a_recipe_given_as_a_mapping_has_no_file(registry):
+def test_a_recipe_given_as_a_mapping_has_no_file(registry: Make) -> None:
     made = registry({}, {"slices": SLICES})
-    assert [part.name for part in chain(made, RecipeSource("own", "", {"extends": "slices"}))] == ["volseg/slices", "own"]
+    assert [part.name for part in chain(made, RecipeSource("own", "", {"extends": "slices"}))] == [
+        "volseg/slices",
+        "own",
+    ]

@@ -55,6 +55,10 @@ class Region:
         """Return the indices of the planes along ``axis`` that have a label."""
         return np.flatnonzero(self.labelled[axis])
 
+    def has_whole_planes(self, axis: int) -> bool:
+        """Return whether the planes along ``axis`` are as large as the volume's."""
+        return all(self.shape[other] == self.volume.shape[other] for other in range(3) if other != axis)
+
     def describe(self) -> str:
         """Return the source and the box, for messages."""
         ranges = ", ".join(f"{axis} {part.start}-{part.stop - 1}" for axis, part in zip("zyx", self.box, strict=True))

@@ -72,9 +72,13 @@ def window_groups(
 
 
 def _fit(size: int, target: int, divisor: int, minimum: int) -> int:
-    """Return the largest multiple of ``divisor`` within size and target; smaller slices are padded up to one."""
-    inside = min(size, target) // divisor * divisor
-    return inside if inside >= max(minimum, 1) else padded_size(1, divisor, minimum)
+    """Return the multiple of ``divisor`` that is nearest to size or target, whichever is smaller.
+
+    A slice of 55 pixels is padded to 64 rather than cut to 32: context is worth more than a few reflected pixels.
+    """
+    wanted = min(size, target)
+    inside, outside = wanted // divisor * divisor, padded_size(wanted, divisor, minimum)
+    return inside if inside >= max(minimum, 1) and wanted - inside <= outside - wanted else outside
 
 
 def _check_fits(window: tuple[int, int], plane: Sequence[int], region: Region, letter: str) -> None:
@@ -198,10 +202,15 @@ class ValidationSlice:
 
 
 def validation_slices(regions: Sequence[Region], axes: str, limit: int) -> list[ValidationSlice]:
-    """Return whole slices with labels along ``axes``, evenly spread and at most ``limit`` per region and axis."""
+    """Return whole slices with labels along ``axes``, evenly spread and at most ``limit`` per region and axis.
+
+    A slab is looked at along the axis that it was cut off along, if that is one of ``axes``: its slices along the
+    others would be strips, too narrow to judge a network by.
+    """
     result = []
     for region in regions:
-        for letter in axes:
+        whole = [letter for letter in axes if region.has_whole_planes("zyx".index(letter))]
+        for letter in whole or axes:
             axis = "zyx".index(letter)
             planes = region.planes(axis)
             chosen = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), limit)).round().astype(int))

@@ -40,6 +40,7 @@ def draw_curves(rows: Sequence[dict[str, str]], path: Path) -> None:
             values = [float(row[key]) if row.get(key) else math.nan for row in rows]
             axis.plot(epochs, values, marker=".", lw=2 if main else 1, alpha=1 if main else 0.6, label=key)
         axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
     if scores:

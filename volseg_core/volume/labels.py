@@ -176,8 +176,7 @@ def find_ids(labels: np.ndarray[Any, Any], where: str) -> dict[int, int]:
     labels = _integers(labels, where)
     counts: Counter[int] = Counter()
     for box in pieces(labels.shape):
-        ids, voxels = np.unique(labels[box], return_counts=True)
-        counts.update(dict(zip(ids.tolist(), voxels.tolist(), strict=True)))
+        counts.update(_count(labels[box]))
         if len(counts) > _MAX_CLASSES:
             raise DataError(
                 where,
@@ -185,6 +184,17 @@ def find_ids(labels: np.ndarray[Any, Any], where: str) -> dict[int, int]:
                 "Give a volume whose ids are classes.",
             )
     return dict(sorted(counts.items()))
+
+
+def _count(piece: np.ndarray[Any, Any]) -> dict[int, int]:
+    low, high = int(piece.min()), int(piece.max())
+    if high - low < _TABLE and high <= _MAX_ID:  # counting beats sorting
+        wide = piece.reshape(-1).astype(np.int64)
+        voxels = np.bincount(wide - low if low else wide)
+        ids = np.flatnonzero(voxels)
+        return dict(zip((ids + low).tolist(), voxels[ids].tolist(), strict=True))
+    numbers, voxels = np.unique(piece, return_counts=True)
+    return dict(zip(numbers.tolist(), voxels.tolist(), strict=True))
 
 
 def class_names(attributes: Mapping[str, Any]) -> dict[int, str]:
