@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: tests share their machine
+
 VOLSEG = Path(sys.executable).with_name("volseg")
 """The console script of the environment that runs the tests."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from volseg_core.errors import ResourceError, UsageError
-from volseg_core.machine import cpu_count, cpu_quota, memory_available, shared_memory, torch_device
+from volseg_core.machine import cpu_count, cpu_quota, memory_available, shared_memory, thread_count, torch_device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +108,11 @@ def test_other_devices_are_refused(word: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"device: '{word}' is not one of auto, cpu, cuda") as caught:
         torch_device(word)
     assert hint in str(caught.value)
+
+
+def test_threads_are_what_the_user_set_or_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert thread_count() == 3
+    for unusable in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", unusable)
+        assert thread_count() == cpu_count()

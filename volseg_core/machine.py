@@ -21,6 +21,12 @@ def cpu_count(cgroup: Path = _CGROUP) -> int:
     return max(1, min(allowed, int(quota + 0.5) if quota else allowed))
 
 
+def thread_count() -> int:
+    """Return how many threads a network should use: ``OMP_NUM_THREADS`` where the user sets it, else the CPUs."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else cpu_count()
+
+
 def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
     """Return the CPUs that a control group (version 2, else 1) allows, or None without a limit."""
     try:

@@ -26,7 +26,7 @@ def extent(region: Region, axis: int) -> tuple[int, int]:
 
 
 @given(
-    st.tuples(*[st.integers(6, 40)] * 3),
+    st.tuples(*[st.integers(8, 40)] * 3),
     st.builds(
         ValidationBlock,
         fraction=st.floats(0.1, 0.6),

@@ -117,7 +117,10 @@ def test_removing_an_item_moves_the_origins_of_those_behind_it() -> None:
         ("loss.7=x", "--set loss.7=x: 'loss' has no item '7'.\n  items: 0 (dice), 1 (dice)"),
         (
             "loss.dice.smooth=1",
-            "--set loss.dice.smooth=1: 'loss' has 2 items 'dice'. Say which by its position.\n  items: 0 (dice), 1 (dice)",
+            (
+                "--set loss.dice.smooth=1: 'loss' has 2 items 'dice'. Say which by its position.\n"
+                "  items: 0 (dice), 1 (dice)"
+            ),
         ),
         ("metrics.0=x", "--set metrics.0=x: 'metrics' has no item '0'.\n  items: none"),
     ],

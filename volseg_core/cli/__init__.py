@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -72,6 +73,8 @@ def cli(ctx: click.Context, /, **options: object) -> None:
 
 def main() -> None:
     """Run the command line and leave with the documented exit code."""
+    # Threads that wait by spinning starve one another when anything else runs: measured 3 times slower training.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     traceback_wanted = "--traceback" in sys.argv[1:]
     try:
         # without standalone mode click returns the code that a command left with

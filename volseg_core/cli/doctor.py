@@ -29,6 +29,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         "volseg": provenance.own_version(),
         "python": sys.version.split()[0],
         "cpus": machine.cpu_count(),
+        "threads": machine.thread_count(),
         "memory": _gigabytes(machine.memory_available()),
         "shared memory": _gigabytes(machine.shared_memory()),
         **{name: provenance.installed_version(name) or "not installed" for name in provenance.LIBRARIES},

@@ -15,7 +15,7 @@ from volseg_core.api import ArraySpec, MergeResult, MergeState, Sink
 from volseg_core.catalog import Catalog
 from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
 from volseg_core.errors import DataError, Interrupted
-from volseg_core.machine import cpu_count
+from volseg_core.machine import thread_count
 from volseg_core.model import ModelFile
 from volseg_core.prediction.plan import Plan, check_channels, make_plan
 from volseg_core.prediction.segment import Segmenter, slabs, to_numpy
@@ -133,7 +133,7 @@ def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) ->
         load_weights(built, model)
         return built.eval()
 
-    context = {"network": network, "device": device, "threads": cpu_count()}
+    context = {"network": network, "device": device, "threads": thread_count()}
     return catalog.build(recipe.runtime.provided, recipe.runtime.params, context)
 
 

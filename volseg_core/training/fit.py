@@ -20,7 +20,7 @@ from volseg_core.api import Metric
 from volseg_core.catalog import Catalog
 from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices, window_groups
 from volseg_core.errors import Interrupted, ResourceError
-from volseg_core.machine import cpu_count, torch_device
+from volseg_core.machine import cpu_count, thread_count, torch_device
 from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
 from volseg_core.network import build_network, load_tensors, misfits
 from volseg_core.progress import Progress
@@ -53,7 +53,7 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     recipe, rule, folder = prepared.recipe, prepared.recipe.train, options.folder
     _quieten()
     device = torch_device(rule.device)
-    torch.set_num_threads(cpu_count())
+    torch.set_num_threads(thread_count())
     lightning.seed_everything(rule.seed, verbose=False)
     network = _network(catalog, prepared, options)
     groups = window_groups(prepared.train, prepared.spec.axes, _window(recipe), prepared.spec.divisor, prepared.spec.min_size)
