@@ -73,7 +73,18 @@ def measure(case: str, side: str, arguments: argparse.Namespace) -> dict[str, An
         else:
             sets = [word for item in SETTINGS[side] for word in ("-s", item)]
             crop = str(folder / "train.h5")
-            command = [str(VOLSEG), "train", "slices", "--data", crop, "--labels", crop, "-o", str(folder / "run"), *sets]
+            command = [
+                str(VOLSEG),
+                "train",
+                "slices",
+                "--data",
+                crop,
+                "--labels",
+                crop,
+                "-o",
+                str(folder / "run"),
+                *sets,
+            ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         row = {"key": [case, side], "cpu": cpu_seconds() - start, "dice": {}}
         truth = read(folder / "test.h5", "labels")
@@ -111,7 +122,18 @@ def predict(folder: Path, side: str, quality: str, axes: str) -> None:
     if side == "plain loop":
         predict_loop(folder, quality, axes)
         return
-    command = [VOLSEG, "predict", folder / "run", folder / "test.h5", "-o", folder / "seg.h5", "--quality", quality, "-q", "--overwrite"]
+    command = [
+        VOLSEG,
+        "predict",
+        folder / "run",
+        folder / "test.h5",
+        "-o",
+        folder / "seg.h5",
+        "--quality",
+        quality,
+        "-q",
+        "--overwrite",
+    ]
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
 
 
@@ -189,7 +211,9 @@ def predict_loop(folder: Path, quality: str, axes: str) -> None:
             grow = ((0, 0), (0, -height % 32), (0, -width % 32))
             padded = np.pad(planes, grow, "reflect")
             with torch.inference_mode():
-                chances = [network(torch.from_numpy(plane.copy())[None, None]).softmax(1)[0, 1].numpy() for plane in padded]
+                chances = [
+                    network(torch.from_numpy(plane.copy())[None, None]).softmax(1)[0, 1].numpy() for plane in padded
+                ]
             turned = np.rot90(np.stack(chances)[:, :height, :width], -turn, (1, 2))
             total += np.moveaxis(turned, 0, axis)
     views = (3 if quality != "low" and axes == "zyx" else 1) * (4 if quality == "high" else 1)

@@ -55,9 +55,7 @@ def train(
         from volseg_core.provenance import require_frozen
 
         require_frozen(resolved)
-    options = RunOptions(
-        Path(output), resume, overwrite, None if start_from is None else Path(start_from), tuple(argv)
-    )
+    options = RunOptions(Path(output), resume, overwrite, None if start_from is None else Path(start_from), tuple(argv))
     return run_training(registry, resolved, options, progress or Silent(), _several(data), _several(labels))
 
 

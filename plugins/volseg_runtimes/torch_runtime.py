@@ -56,7 +56,8 @@ def _choose(device: str) -> str:
         return "cpu"
     if not torch.cuda.is_available():
         raise ResourceError(
-            "device", f"cuda was asked for, but torch {torch.__version__} sees no GPU",
+            "device",
+            f"cuda was asked for, but torch {torch.__version__} sees no GPU",
             "Run volseg doctor; in a container give --gpus all; or use --device cpu.",
         )
     return "cuda"

@@ -72,5 +72,3 @@ def test_large_planes_are_covered_by_windows(merge):
 def test_channels_must_agree():
     with pytest.raises(UsageError, match="scan.tif: has 3 channels; the model was trained on 1"):
         check_channels(spec(), 3, "scan.tif")
-
-

@@ -210,7 +210,13 @@ def test_bad_models_are_refused_and_nothing_in_them_runs(trained, tmp_path):
 
 def test_keys_that_belong_to_training_are_refused(trained):
     refused(UsageError, "prediction only takes keys of predict", trained.run, trained.volume, overrides=["train.lr=1"])
-    refused(RecipeErrors, "Did you mean 'quality'[^$]*Did you mean 'mean'", trained.run, trained.volume, overrides=["predict.qualty=high", "predict.merge=meen"])
+    refused(
+        RecipeErrors,
+        "Did you mean 'quality'[^$]*Did you mean 'mean'",
+        trained.run,
+        trained.volume,
+        overrides=["predict.qualty=high", "predict.merge=meen"],
+    )
 
 
 def test_ctrl_c_leaves_no_output(trained, tmp_path):

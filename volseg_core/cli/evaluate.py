@@ -7,7 +7,9 @@ import click
 from volseg_core.cli.context import registry_of, start_output, verbosity
 
 
-@click.command(epilog="Example: volseg evaluate --prediction seg.h5 --labels truth.h5:/labels --metric dice --json scores.json")
+@click.command(
+    epilog="Example: volseg evaluate --prediction seg.h5 --labels truth.h5:/labels --metric dice --json scores.json"
+)
 @click.option("--prediction", metavar="FILE[:/PATH]", required=True, help="The segmentation.")
 @click.option("--labels", metavar="FILE[:/PATH]", required=True, help="The truth.")
 @click.option("--metric", "metrics", metavar="NAME", multiple=True, help="A metric; default dice and iou. Repeatable.")

@@ -15,7 +15,13 @@ from volseg_core.cli.context import registry_of, start_output, verbosity
 @verbosity
 @click.pass_context
 def generate(
-    ctx: click.Context, generator: str, output: str, assignments: tuple[str, ...], overwrite: bool, quiet: bool, verbose: bool
+    ctx: click.Context,
+    generator: str,
+    output: str,
+    assignments: tuple[str, ...],
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     """Make a synthetic labelled volume with GENERATOR."""
     start_output(quiet=quiet, verbose=verbose)

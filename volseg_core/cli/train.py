@@ -14,7 +14,9 @@ _NOTHING = (
 )
 
 
-@click.command(epilog="Example: volseg train slices --data crop.h5:/data --labels crop.h5:/labels -o runs/em -s train.epochs=5")
+@click.command(
+    epilog="Example: volseg train slices --data crop.h5:/data --labels crop.h5:/labels -o runs/em -s train.epochs=5"
+)
 @click.argument("recipe", required=False)
 @click.option("--data", metavar="FILE[:/PATH]", multiple=True, help="A volume to train on. Repeatable.")
 @click.option("--labels", metavar="FILE[:/PATH]", multiple=True, help="Its labels, in the order of --data.")
@@ -78,7 +80,9 @@ def train(
     scores = {key.removeprefix("val/"): value for key, value in result.scores.items() if key.startswith("val/")}
     for key, value in scores.items():
         click.echo(f"{key:24s} {value:.4f}")
-    click.echo(f"run {result.folder}, best epoch {result.best_epoch + 1}, report {result.folder}/report/index.html", err=quiet)
+    click.echo(
+        f"run {result.folder}, best epoch {result.best_epoch + 1}, report {result.folder}/report/index.html", err=quiet
+    )
 
 
 def _choose(

@@ -60,7 +60,13 @@ class Plan:
 
 
 def make_plan(
-    spec: ModelSpec, rule: PredictBlock, merge: ComponentUse, shape: tuple[int, int, int], wanted: Sequence[str], *, independent: bool
+    spec: ModelSpec,
+    rule: PredictBlock,
+    merge: ComponentUse,
+    shape: tuple[int, int, int],
+    wanted: Sequence[str],
+    *,
+    independent: bool,
 ) -> Plan:
     """Choose the views and check that the merge can give what is wanted.
 
@@ -72,7 +78,8 @@ def make_plan(
     for name in wanted:
         if name not in component.gives:
             raise UsageError(
-                f"--{name}", f"merge {component.name!r} gives {', '.join(component.gives)}, not {name}",
+                f"--{name}",
+                f"merge {component.name!r} gives {', '.join(component.gives)}, not {name}",
                 "Use another merge, such as -s predict.merge=mean.",
             )
     return Plan(tuple(_views(spec, rule, shape, independent=independent)), tuple(wanted), rule, spec)
@@ -102,5 +109,3 @@ def check_channels(spec: ModelSpec, channels: int, where: str) -> None:
     """Raise a UsageError when the volume has other channels than the network was trained on."""
     if channels != spec.in_channels:
         raise UsageError(where, f"has {channels} channels; the model was trained on {spec.in_channels}")
-
-

@@ -91,34 +91,58 @@ def run_prediction(
     """
     start = time.time()
     if output is not None:
-        check_output(catalog, output, wanted, overwrite=overwrite)
-    with open_volume(catalog, item, "data", recipe.reader) as source:
-        check_channels(model.spec, source.channels, source.grid.source)
-        plan = make_plan(model.spec, recipe.predict, recipe.merge, source.shape, wanted, independent=source.grid.independent)
-        runtime = _runtime(catalog, model, recipe, device)
-        log.info("%d directions on %s, merge %s", len(plan.views), runtime.device, recipe.merge.provided.component.name)
-        data = np.ascontiguousarray(source.read())
-        normaliser = model.spec.normalisation.fit(data, source.grid.source)
-        record = _record(model, recipe, plan, source, normaliser, str(runtime.device))
-        specs = array_specs(model, source.shape, wanted)
-        sink = _sink(catalog, output, specs, {**_attributes(model, source), "provenance": record})
-        with sink, progress.task("predicting", plan.slices(source.shape), "slices") as task:
-            segmenter = Segmenter(plan, runtime, normaliser, task.advance)
-
-            def segment(block: Block) -> None:
-                merge = catalog.build(recipe.merge.provided, recipe.merge.params)
-                segmenter.block(data[(slice(None), *block.outer)], merge)
-                write_result(merge, block, plan, model, sink)
-
-            try:
-                serial(segment, whole_volume(source.shape))
-            except KeyboardInterrupt:
-                raise Interrupted("prediction", "interrupted; nothing was written", "Start it again.") from None
-            sink.commit()
+        writer_for(catalog, output)
+        _refuse_existing([output], overwrite=overwrite)
+    try:
+        with open_volume(catalog, item, "data", recipe.reader) as source:
+            check_channels(model.spec, source.channels, source.grid.source)
+            plan = make_plan(
+                model.spec, recipe.predict, recipe.merge, source.shape, wanted, independent=source.grid.independent
+            )
+            job = _Job(catalog, model, recipe, plan, _runtime(catalog, model, recipe, device))
+            sink, record = job.run(source, progress, output, overwrite=overwrite)
+    except KeyboardInterrupt:
+        raise Interrupted("prediction", "interrupted; nothing was written", "Start it again.") from None
     record["seconds"] = round(time.time() - start, 3)
     if output is not None:
         write_json(record_path(output), record)
     return Prediction(getattr(sink, "arrays", {}), tuple(sink.paths), record)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A prediction with everything decided."""
+
+    catalog: Catalog
+    model: ModelFile
+    recipe: Recipe
+    plan: Plan
+    runtime: Any
+
+    def run(
+        self, source: VolumeSource, progress: Progress, output: Path | None, *, overwrite: bool
+    ) -> tuple[Any, dict[str, Any]]:
+        """Segment the volume into a sink and return the sink and the record of what was done."""
+        merge = self.recipe.merge
+        name = merge.provided.component.name
+        log.info("%d directions on %s, merge %s", len(self.plan.views), self.runtime.device, name)
+        data = np.ascontiguousarray(source.read())
+        normaliser = self.model.spec.normalisation.fit(data, source.grid.source)
+        record = _record(self.model, self.recipe, self.plan, source, normaliser, str(self.runtime.device))
+        specs = array_specs(self.model, source.shape, self.plan.wanted)
+        sink = _sink(self.catalog, output, specs, {**_attributes(self.model, source), "provenance": record})
+        with sink, progress.task("predicting", self.plan.slices(source.shape), "slices") as task:
+            _refuse_existing(sink.paths, overwrite=overwrite)
+            segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
+
+            def segment(block: Block) -> None:
+                state = self.catalog.build(merge.provided, merge.params)
+                segmenter.block(data[(slice(None), *block.outer)], state)
+                write_result(state, block, self.plan, self.model, sink)
+
+            serial(segment, whole_volume(source.shape))
+            sink.commit()
+        return sink, record
 
 
 def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) -> Any:
@@ -172,9 +196,7 @@ def _values(result: MergeResult, plan: Plan, model: ModelFile) -> dict[str, np.n
     return values
 
 
-def _sink(
-    catalog: Catalog, output: Path | None, specs: Mapping[str, ArraySpec], attributes: Mapping[str, Any]
-) -> Any:
+def _sink(catalog: Catalog, output: Path | None, specs: Mapping[str, ArraySpec], attributes: Mapping[str, Any]) -> Any:
     if output is None:
         return Memory(specs)
     writer = writer_for(catalog, output)
@@ -208,14 +230,8 @@ def record_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.predict.json")
 
 
-def check_output(catalog: Catalog, output: Path, wanted: Sequence[str], *, overwrite: bool) -> None:
-    """Refuse an output that exists or that no writer makes, before any work is done.
-
-    Raises:
-        DataError: it exists. UsageError: no writer takes its suffix.
-    """
-    writer_for(catalog, output)
-    beside = [output.with_name(f"{output.stem}_{name}{output.suffix}") for name in wanted[1:]]
-    for path in (output, *beside):
+def _refuse_existing(paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise a DataError when an output exists, before any work is done."""
+    for path in paths:
         if path.exists() and not overwrite:
             raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")

@@ -60,7 +60,8 @@ class Segmenter:
             except MemoryError:
                 if planes.stop - planes.start == 1:
                     raise ResourceError(
-                        "prediction", f"one window of {tile[0]} x {tile[1]} does not fit into the memory of {self.runtime.device}",
+                        "prediction",
+                        f"one window of {tile[0]} x {tile[1]} does not fit into the memory of {self.runtime.device}",
                         "Set a smaller window: -s predict.window=256",
                     ) from None
                 batch = max(1, (planes.stop - planes.start) // 2)
@@ -142,5 +143,3 @@ def slabs(shape: tuple[int, int, int], voxels: int = 4_000_000) -> Iterator[slic
 def to_numpy(array: Any) -> np.ndarray[Any, Any]:
     """Return an array of any namespace and device as numpy."""
     return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
-
-

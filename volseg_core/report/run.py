@@ -88,7 +88,9 @@ def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -
         "Model id": result.model_id[:16],
     }
     scores = {key.removeprefix("val/"): value for key, value in result.scores.items() if key.startswith("val/")}
-    images = "".join(f"<h2>{html.escape(title)}</h2><img src='{_embed(path)}' alt=''>" for title, path in pictures.items())
+    images = "".join(
+        f"<h2>{html.escape(title)}</h2><img src='{_embed(path)}' alt=''>" for title, path in pictures.items()
+    )
     return (
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         f"<title>volseg: {html.escape(recipe.name)}</title><style>{_STYLE}</style>"

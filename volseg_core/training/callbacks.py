@@ -60,7 +60,10 @@ class Checkpoints(Checkpoint):
         return score >= self.best if self.higher else score <= self.best
 
     def on_save_checkpoint(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]  # noqa: ARG002
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        checkpoint: dict[str, Any],  # noqa: ARG002
     ) -> None:
         """Put spec and recipe into the checkpoint."""
         checkpoint.update(self.documents)
@@ -124,7 +127,12 @@ class ProgressDisplay(lightning.Callback):
         self.note = ""
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ARG002
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Count a step."""
         self.task.advance(1, self.note)

@@ -56,7 +56,9 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     torch.set_num_threads(thread_count())
     lightning.seed_everything(rule.seed, verbose=False)
     network = _network(catalog, prepared, options)
-    groups = window_groups(prepared.train, prepared.spec.axes, _window(recipe), prepared.spec.divisor, prepared.spec.min_size)
+    groups = window_groups(
+        prepared.train, prepared.spec.axes, _window(recipe), prepared.spec.divisor, prepared.spec.min_size
+    )
     steps = steps_per_epoch(rule, groups)
     plan = BatchPlan(groups, steps, rule.batch, rule.seed)
     module = _module(catalog, prepared, network, steps)
@@ -76,8 +78,7 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
         done = int(read_checkpoint(last)["epoch"]) + 1
         plan.set_epoch(done)
         log.info("resuming after epoch %d", done)
-    with progress.task("training", steps * rule.epochs, "steps") as task:
-        task.advance(steps * done)
+    with progress.task("training", steps * rule.epochs, "steps", done=steps * done) as task:
         trainer = _trainer(rule, folder, device, [
             EpochPlan(plan), MetricsTable(folder / "metrics.csv"), ProgressDisplay(task, log.debug, monitor), checkpoints,
         ])  # fmt: skip
@@ -122,9 +123,7 @@ def _module(catalog: Catalog, prepared: Prepared, network: nn.Module, steps: int
     recipe, spec = prepared.recipe, prepared.spec
     loss = WeightedLoss(catalog, recipe.losses, spec.task, len(spec.classes))
     context = {"classes": spec.classes.names, "spacing": spec.spacing, "task": spec.task}
-    metrics = {
-        use.provided.component.name: catalog.build(use.provided, use.params, context) for use in recipe.metrics
-    }
+    metrics = {use.provided.component.name: catalog.build(use.provided, use.params, context) for use in recipe.metrics}
     module = SegmentationModule(network, loss, metrics, recipe.train, steps)
     if _channels_last(recipe.train):
         module.to(memory_format=torch.channels_last)
@@ -177,7 +176,9 @@ def _loaders(
     if workers:
         common |= {"persistent_workers": True, "worker_init_fn": _one_thread}
     train: DataLoader[Any] = DataLoader(
-        WindowDataset(groups, augment, recipe.train.seed), batch_sampler=plan, **common  # type: ignore[arg-type]
+        WindowDataset(groups, augment, recipe.train.seed),
+        batch_sampler=plan,
+        **common,  # type: ignore[arg-type]
     )
     if not prepared.held:
         return train, None

@@ -37,9 +37,7 @@ class WeightedLoss(nn.Module):
         target, valid = to_target(self.task, labels)
         total = output.new_zeros(())
         parts: dict[str, Tensor] = {}
-        for name, weight, term, descriptor in zip(
-            self.names, self.weights, self.terms, self.descriptors, strict=True
-        ):
+        for name, weight, term, descriptor in zip(self.names, self.weights, self.terms, self.descriptors, strict=True):
             assert isinstance(descriptor, Loss)  # noqa: S101  (the catalog keeps kinds apart)
             given = output if descriptor.inputs == "logits" else _probabilities(self.task, output)
             if descriptor.ignore == "mask":

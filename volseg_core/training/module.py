@@ -22,7 +22,9 @@ _CHECK_EVERY = 20
 class SegmentationModule(lightning.LightningModule):
     """A network with its loss and metrics. Batches are images (N, C, H, W) and class indices (N, H, W), -1 = none."""
 
-    def __init__(self, network: nn.Module, loss: WeightedLoss, metrics: dict[str, Any], rule: TrainBlock, steps: int) -> None:
+    def __init__(
+        self, network: nn.Module, loss: WeightedLoss, metrics: dict[str, Any], rule: TrainBlock, steps: int
+    ) -> None:
         super().__init__()
         self.network, self.loss, self.metrics, self.rule = network, loss, metrics, rule
         self.total_steps = steps * rule.epochs
@@ -125,7 +127,9 @@ def make_optimizer(rule: TrainBlock, network: nn.Module) -> torch.optim.Optimize
     if chosen is None:
         names = sorted(value.__name__ for value in known.values())
         raise UsageError(
-            "train.optimizer", f"torch has no optimiser {rule.optimizer!r}", did_you_mean(rule.optimizer, names),
+            "train.optimizer",
+            f"torch has no optimiser {rule.optimizer!r}",
+            did_you_mean(rule.optimizer, names),
             [f"known: {', '.join(names)}"],
         )
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -111,16 +111,16 @@ def run_training(
     return result
 
 
-def prepare(
-    registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labels: Sequence[VolumeLike]
-) -> Prepared:
+def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labels: Sequence[VolumeLike]) -> Prepared:
     """Read the data and complete the recipe with what it says: classes, axes, channels.
 
     Raises:
         DataError: whatever is wrong with the data.
     """
     if len(data) != len(labels):
-        raise UsageError("data", f"{len(data)} volumes but {len(labels)} label volumes", "Give --labels for each --data.")
+        raise UsageError(
+            "data", f"{len(data)} volumes but {len(labels)} label volumes", "Give --labels for each --data."
+        )
     volumes, classes = read_labelled(registry.catalog, recipe, data, labels)
     axes = choose_axes(recipe, volumes)
     train, held = _regions(registry, recipe, volumes, classes, axes)
@@ -180,7 +180,12 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
 
 
 def _complete(
-    recipe: Recipe, first: Labelled, classes: ClassMap, axes: str, data: Sequence[VolumeLike], labels: Sequence[VolumeLike]
+    recipe: Recipe,
+    first: Labelled,
+    classes: ClassMap,
+    axes: str,
+    data: Sequence[VolumeLike],
+    labels: Sequence[VolumeLike],
 ) -> Recipe:
     """Return the recipe with everything that was ``auto`` about the data written out."""
     named = {item.name: item.id for item in classes.classes}
@@ -208,12 +213,16 @@ def _check_folder(options: RunOptions) -> None:
     last = folder / "checkpoints" / "last.ckpt"
     if options.resume:
         if not last.is_file():
-            raise DataError(str(folder), "holds no checkpoints/last.ckpt to resume from", "Leave --resume out to start.")
+            raise DataError(
+                str(folder), "holds no checkpoints/last.ckpt to resume from", "Leave --resume out to start."
+            )
         return
     if folder.is_dir() and any(folder.iterdir()):
         if not options.overwrite:
             raise DataError(
-                str(folder), "exists and is not empty", "Use --resume to go on, --overwrite to start again, or another -o."
+                str(folder),
+                "exists and is not empty",
+                "Use --resume to go on, --overwrite to start again, or another -o.",
             )
         if not (folder / "run.json").is_file() and not (folder / "resolved.yaml").is_file():
             raise DataError(str(folder), "is not a run folder; it is not overwritten", "Choose another -o.")
@@ -236,13 +245,17 @@ def _check_same_recipe(recipe: Recipe, folder: Path) -> None:
     before = dict(leaves(read_yaml(folder / "resolved.yaml")))
     now = dict(leaves(json.loads(json.dumps(recipe.to_dict()))))
     changed = [
-        path for path in {**before, **now} if before.get(path) != now.get(path) and path[0] not in ("made_with", "summary")
+        path
+        for path in {**before, **now}
+        if before.get(path) != now.get(path) and path[0] not in ("made_with", "summary")
     ]
     if changed:
         notes = [f"{dotted(path)}: {before.get(path)!r} then, {now.get(path)!r} now" for path in changed[:8]]
         raise UsageError(
-            "--resume", f"the recipe differs from {folder}'s in {len(changed)} places",
-            "Resume with the same options, or start anew with --from.", notes,
+            "--resume",
+            f"the recipe differs from {folder}'s in {len(changed)} places",
+            "Resume with the same options, or start anew with --from.",
+            notes,
         )
 
 
@@ -288,5 +301,3 @@ def _write_end(folder: Path, status: str, start: float, result: RunResult | None
 
 def _stamp(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
