@@ -17,17 +17,30 @@ import resource
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-CASES: dict[str, dict[str, Any]] = {
-    "isbi-crop": {"file": "isbi2012_em", "labels": "labels", "train": np.s_[:16, :256, :256], "test": np.s_[16:20], "axes": "z"},
-    "isbi": {"file": "isbi2012_em", "labels": "labels", "train": np.s_[:16], "test": np.s_[16:20], "axes": "z"},
-    "fib25": {"file": "fib25_medulla", "labels": "labels_membrane", "train": np.s_[:72], "test": np.s_[80:104], "axes": "zyx"},
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Case:
+    """A labelled file, the part to train on, the part to score, and the slicing axes of the loop."""
+
+    file: str
+    labels: str
+    train: Any
+    test: Any
+    axes: str
+
+
+CASES = {
+    "isbi-crop": Case("isbi2012_em", "labels", np.s_[:16, :256, :256], np.s_[16:20], "z"),
+    "isbi": Case("isbi2012_em", "labels", np.s_[:16], np.s_[16:20], "z"),
+    "fib25": Case("fib25_medulla", "labels_membrane", np.s_[:72], np.s_[80:104], "zyx"),
+}
 VOLSEG = Path(sys.executable).with_name("volseg")
 SETTINGS = {
     "volseg": ["train.epochs=4", "train.steps=50"],
@@ -69,7 +82,7 @@ def measure(case: str, side: str, arguments: argparse.Namespace) -> dict[str, An
         prepare(arguments.data, CASES[case], folder)
         start = cpu_seconds()
         if side == "plain loop":
-            command = [sys.executable, __file__, str(arguments.data), "--loop", name, CASES[case]["axes"]]
+            command = [sys.executable, __file__, str(arguments.data), "--loop", name, CASES[case].axes]
         else:
             sets = [word for item in SETTINGS[side] for word in ("-s", item)]
             crop = str(folder / "train.h5")
@@ -88,8 +101,8 @@ def measure(case: str, side: str, arguments: argparse.Namespace) -> dict[str, An
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         row = {"key": [case, side], "cpu": cpu_seconds() - start, "dice": {}}
         truth = read(folder / "test.h5", "labels")
-        for quality in ("low", "medium", "high") if CASES[case]["axes"] == "zyx" else ("low", "high"):
-            predict(folder, side, quality, CASES[case]["axes"])
+        for quality in ("low", "medium", "high") if CASES[case].axes == "zyx" else ("low", "high"):
+            predict(folder, side, quality, CASES[case].axes)
             found = read(folder / "seg.h5", "labels") == 1
             row["dice"][quality] = float(2 * (found & (truth == 1)).sum() / (found.sum() + (truth == 1).sum()))
     with arguments.rows.open("a") as file:
@@ -103,12 +116,12 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def prepare(data: Path, case: dict[str, Any], folder: Path) -> None:
+def prepare(data: Path, case: Case, folder: Path) -> None:
     """Cut the training and test parts into files of their own."""
-    with h5py.File(data / case["file"] / "train.h5") as source:
-        for part in ("train", "test"):
+    with h5py.File(data / case.file / "train.h5") as source:
+        for part, box in (("train", case.train), ("test", case.test)):
             with h5py.File(folder / f"{part}.h5", "w") as file:
-                file["data"], file["labels"] = source["data"][case[part]], source[case["labels"]][case[part]]
+                file["data"], file["labels"] = source["data"][box], source[case.labels][box]
 
 
 def read(path: Path, name: str) -> Any:

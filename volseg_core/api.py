@@ -8,10 +8,8 @@ and is called with keyword arguments: the component's parameters plus the contex
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import pluggy
 
@@ -19,6 +17,8 @@ from volseg_core.errors import DataError, DivergedError, PluginError, ResourceEr
 from volseg_core.params import REQUIRED, Param
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     import numpy as np
@@ -332,7 +332,7 @@ class Sink(Protocol):
     def abort(self) -> None:
         """Remove what was written; safe to call after `commit` (does nothing)."""
 
-    def __enter__(self) -> Sink: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

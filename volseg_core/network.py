@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from volseg_core.api import Architecture, Encoder
-from volseg_core.catalog import Catalog
 from volseg_core.errors import DataError
 from volseg_core.model import ModelFile, read_header
-from volseg_core.recipe import ComponentUse, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from volseg_core.catalog import Catalog
+    from volseg_core.recipe import ComponentUse, Recipe
 
 UNTRAINED = "none"
 """Value of an encoder's ``weights`` that means a random start."""

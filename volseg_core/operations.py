@@ -1,13 +1,11 @@
-"""The operations of volseg in Python: arrays or files in, arrays or files out. The command line is a layer over them."""
+"""The operations of volseg in Python: arrays or files in and out. The command line is a layer over them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.errors import DataError, UsageError
@@ -20,6 +18,9 @@ from volseg_core.registry import Registry, load_registry
 from volseg_core.training.run import RunOptions, RunResult, run_training
 from volseg_core.volume import ClassMap
 from volseg_core.volume.labels import class_names, find_ids
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PathLike = str | os.PathLike[str]
 Volumes = VolumeLike | Sequence[VolumeLike]

@@ -8,16 +8,19 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from volseg_core.discovery import BUILTIN, PluginRecord
 from volseg_core.errors import PluginError
-from volseg_core.recipe import ComponentUse, Recipe
-from volseg_core.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from volseg_core.recipe import ComponentUse, Recipe
+    from volseg_core.registry import Registry
 
 LIBRARIES = (
     "torch", "lightning", "segmentation-models-pytorch", "timm", "albumentations", "numpy", "h5py", "tifffile",

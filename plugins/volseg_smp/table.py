@@ -122,7 +122,7 @@ def descriptors() -> list[Encoder]:
     return [_descriptor(name, *row) for name, row in _rows().items()]
 
 
-def _descriptor(name: str, flags: str, depth: int, size: int, stride: int, weights: str) -> Encoder:  # noqa: PLR0917 - the row
+def _descriptor(name: str, flags: str, depth: int, size: int, stride: int, weights: str) -> Encoder:
     vit = "v" in flags
     return Encoder(
         name=name,

@@ -186,7 +186,7 @@ class Opener:
     def __init__(self, *, mode: str = "r") -> None:
         self.mode = mode
 
-    def open(self, path: Path, dataset: str, role: str) -> Opened:  # noqa: ARG002  (the readers' contract)
+    def open(self, path: Path, dataset: str, role: str) -> Opened:
         if path.stem == "crash":
             message = "no header"
             raise RuntimeError(message)

@@ -45,7 +45,7 @@ def test_channels_are_stored_in_the_order_of_fiji(
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 6, 3), (5, 6, 1), (3, 4, 3), (1, 1, 7)])
 @pytest.mark.parametrize(("dtype", "compression"), [("uint8", "none"), ("int32", "none"), ("uint8", "zlib")])
-def test_dimensions_of_one_and_of_colours_survive(  # noqa: PLR0917 - pytest passes fixtures by name
+def test_dimensions_of_one_and_of_colours_survive(
     tmp_path: Path,
     save: Callable[..., Path],
     numbers: Callable[..., np.ndarray[Any, Any]],

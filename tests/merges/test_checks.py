@@ -44,7 +44,7 @@ def test_probabilities_that_would_be_broadcast_into_the_box_are_refused(
     merge.start((2, 2, 2), 2, 1)
     with pytest.raises(PluginError) as caught:
         merge.add(np.zeros(shape, np.float32), EVERYWHERE, 0)
-    expected = f"merge '{name}': probabilities of shape {shape} do not fit the box; it needs (2, 2, 2, 2)"
+    expected = f"merge '{name}': probabilities of shape {shape} do not fit the box; it needs (2, 2, 2, 2)."
     assert str(caught.value) == expected
 
 

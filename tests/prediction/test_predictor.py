@@ -85,7 +85,7 @@ def test_the_output_carries_grid_classes_and_provenance(trained, tmp_path):
         attributes = dict(file["labels"].attrs)
     assert tuple(attributes["spacing"]) == (4.0, 2.0, 2.0)
     assert attributes["unit"] == "nm"
-    assert [item["name"] for item in json.loads(attributes["classes"])][0] == "background"
+    assert json.loads(attributes["classes"])[0]["name"] == "background"
     record = json.loads((tmp_path / "seg.predict.json").read_text())
     assert record["model_id"] == read_model(trained.run).id
     assert record["normalisation"]["channels"][0]["std"] > 0

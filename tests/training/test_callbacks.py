@@ -71,6 +71,12 @@ def test_a_score_of_nan_is_no_improvement(tmp_path):
     assert [epoch for epoch, _ in kept] == [0, 1]
 
 
+def test_the_later_of_two_epochs_wins_within_the_noise_of_the_score(tmp_path):
+    assert run(tmp_path, [0.900, 0.897])[2].best_epoch == 1
+    assert run(tmp_path, [0.900, 0.890])[2].best_epoch == 0
+    assert run(tmp_path, [0.900, 0.897, 0.894])[2].best_epoch == 1, "compared with the best, not with the last kept"
+
+
 def test_lower_is_better_when_the_loss_decides(tmp_path):
     assert run(tmp_path, [0.5, 0.2, 0.4], higher=False)[2].best_epoch == 1
 

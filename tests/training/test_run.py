@@ -79,8 +79,12 @@ def test_another_seed_gives_other_weights(trained, tmp_path):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(trained, tmp_path, workers):
     overrides = [
-        *trained.overrides, "train.epochs=3", "train.steps=6", f"train.workers={workers}", "train.deterministic=true"
-    ]  # fmt: skip
+        *trained.overrides,
+        "train.epochs=3",
+        "train.steps=6",
+        f"train.workers={workers}",
+        "train.deterministic=true",
+    ]
     data = {"data": str(trained.volume), "labels": str(trained.volume), "overrides": overrides}
     whole = volseg_core.train("slices", output=tmp_path / "whole", **data)
 
@@ -124,9 +128,13 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(trained, tmp_path):
 def test_resuming_with_another_recipe_is_refused(trained):
     with pytest.raises(UsageError, match=r"the recipe differs .* in 1 places"):
         volseg_core.train(
-            "slices", data=trained.volume, labels=trained.volume, output=trained.run, resume=True,
+            "slices",
+            data=trained.volume,
+            labels=trained.volume,
+            output=trained.run,
+            resume=True,
             overrides=[*trained.overrides, "train.lr=0.5"],
-        )  # fmt: skip
+        )
 
 
 def test_a_run_folder_is_never_overwritten_unasked(trained, tmp_path):
@@ -145,9 +153,18 @@ def test_a_run_folder_is_never_overwritten_unasked(trained, tmp_path):
 def test_a_loss_that_is_not_finite_stops_training_and_says_where(trained, tmp_path):
     with pytest.raises(DivergedError, match=r"epoch \d+(, step \d+)?: the loss is (nan|inf)") as caught:
         volseg_core.train(
-            "slices", data=trained.volume, labels=trained.volume, output=tmp_path / "run",
-            overrides=[*trained.overrides, "train.lr=1e30", "train.schedule=constant", "train.optimizer=SGD", "train.epochs=9"],
-        )  # fmt: skip
+            "slices",
+            data=trained.volume,
+            labels=trained.volume,
+            output=tmp_path / "run",
+            overrides=[
+                *trained.overrides,
+                "train.lr=1e30",
+                "train.schedule=constant",
+                "train.optimizer=SGD",
+                "train.epochs=9",
+            ],
+        )
     assert caught.value.code == 6
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"].startswith("failed")
 
@@ -156,9 +173,13 @@ def test_fine_tuning_replaces_the_head_for_other_classes(trained, tmp_path, capl
     data, labels = small_volume()
     with caplog.at_level("INFO", logger="volseg"):
         run = volseg_core.train(
-            "slices", data=data, labels=labels, output=tmp_path / "tuned", start_from=trained.run,
+            "slices",
+            data=data,
+            labels=labels,
+            output=tmp_path / "tuned",
+            start_from=trained.run,
             overrides=[*trained.overrides, "train.epochs=1"],
-        )  # fmt: skip
+        )
     assert "segmentation_head.0.weight" in caplog.text
     assert "start anew" in caplog.text
     assert len(read_model(run.folder).spec.classes) == 2
@@ -166,9 +187,13 @@ def test_fine_tuning_replaces_the_head_for_other_classes(trained, tmp_path, capl
 
 def test_fine_tuning_starts_from_the_weights_it_is_given(trained, tmp_path):
     tuned = volseg_core.train(
-        "slices", data=trained.volume, labels=trained.volume, output=tmp_path / "tuned",
-        start_from=trained.run / "weights.safetensors", overrides=[*trained.overrides, "train.lr=1e-12", "train.weight_decay=0"],
-    )  # fmt: skip
+        "slices",
+        data=trained.volume,
+        labels=trained.volume,
+        output=tmp_path / "tuned",
+        start_from=trained.run / "weights.safetensors",
+        overrides=[*trained.overrides, "train.lr=1e-12", "train.weight_decay=0"],
+    )
     from safetensors.numpy import load_file
 
     before, after = load_file(trained.run / "weights.safetensors"), load_file(tuned.folder / "weights.safetensors")
@@ -181,8 +206,12 @@ def test_arrays_train_as_files_do_and_are_not_changed(tmp_path):
     labels[0] = 255
     kept = data.copy(), labels.copy()
     overrides = [
-        "model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=1", "train.steps=2", "data.ignore=[255]"
-    ]  # fmt: skip
+        "model.encoder=resnet18",
+        "model.encoder.weights=none",
+        "train.epochs=1",
+        "train.steps=2",
+        "data.ignore=[255]",
+    ]
     run = volseg_core.train("slices", data=data, labels=labels, output=tmp_path / "a", overrides=overrides)
     np.testing.assert_array_equal(data, kept[0])
     np.testing.assert_array_equal(labels, kept[1])
@@ -198,9 +227,18 @@ def test_arrays_train_as_files_do_and_are_not_changed(tmp_path):
 def test_binary_task_trains_one_logit_and_predicts_both_ids(tmp_path):
     data, labels = small_volume()
     run = volseg_core.train(
-        "slices", data=data, labels=labels * 255, output=tmp_path / "run",
-        overrides=["task=binary", "model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=1", "train.steps=20"],
-    )  # fmt: skip
+        "slices",
+        data=data,
+        labels=labels * 255,
+        output=tmp_path / "run",
+        overrides=[
+            "task=binary",
+            "model.encoder=resnet18",
+            "model.encoder.weights=none",
+            "train.epochs=1",
+            "train.steps=20",
+        ],
+    )
     found = volseg_core.predict(run.folder, data).labels
     assert set(np.unique(found)) <= {0, 255}
     assert found.dtype == np.uint8
@@ -211,9 +249,12 @@ def test_several_volumes_share_one_map_of_ids(tmp_path):
     first, labels = small_volume(seed=1)
     second, others = small_volume(seed=2)
     run = volseg_core.train(
-        "slices", data=[first, second], labels=[labels * 2, others], output=tmp_path / "run",
+        "slices",
+        data=[first, second],
+        labels=[labels * 2, others],
+        output=tmp_path / "run",
         overrides=["model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=1", "train.steps=2"],
-    )  # fmt: skip
+    )
     assert [item.id for item in read_model(run.folder).spec.classes.classes] == [0, 1, 2]
 
 
@@ -221,20 +262,30 @@ def test_fewer_slices_than_a_batch_train(tmp_path):
     """Fault 20: two slices and a batch of four."""
     data, labels = small_volume(shape=(2, 64, 64))
     run = volseg_core.train(
-        "slices", data=data, labels=labels, output=tmp_path / "run",
+        "slices",
+        data=data,
+        labels=labels,
+        output=tmp_path / "run",
         overrides=["model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=1", "train.steps=2"],
-    )  # fmt: skip
+    )
     assert (run.folder / "figures" / "validation.png").exists()
 
 
 def test_without_a_held_out_part_the_last_epoch_is_kept(tmp_path):
     data, labels = small_volume()
     run = volseg_core.train(
-        "slices", data=data, labels=labels, output=tmp_path / "run",
+        "slices",
+        data=data,
+        labels=labels,
+        output=tmp_path / "run",
         overrides=[
-            "model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=2", "train.steps=2", "data.val.fraction=0"
+            "model.encoder=resnet18",
+            "model.encoder.weights=none",
+            "train.epochs=2",
+            "train.steps=2",
+            "data.val.fraction=0",
         ],
-    )  # fmt: skip
+    )
     assert run.best_epoch == 1
 
 
@@ -242,12 +293,20 @@ def test_settings_are_obeyed(tmp_path):
     """Fault 25: architecture, optimiser and loss of the recipe are those that run."""
     data, labels = small_volume()
     run = volseg_core.train(
-        "slices", data=data, labels=labels, output=tmp_path / "run",
+        "slices",
+        data=data,
+        labels=labels,
+        output=tmp_path / "run",
         overrides=[
-            "model=linknet", "model.encoder=resnet18", "model.encoder.weights=none", "train.optimizer=sgd",
-            "loss=[dice]", "train.epochs=1", "train.steps=2",
+            "model=linknet",
+            "model.encoder=resnet18",
+            "model.encoder.weights=none",
+            "train.optimizer=sgd",
+            "loss=[dice]",
+            "train.epochs=1",
+            "train.steps=2",
         ],
-    )  # fmt: skip
+    )
     import torch
 
     checkpoint = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from volseg_core.cli.context import json_flag, print_json
+from volseg_core.cli.context import json_flag, print_json, registry_of
 
 
 @click.command(epilog="Example: volseg doctor --json")
@@ -18,12 +18,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     from volseg_core import machine, provenance
     from volseg_core.errors import ExitCode
-    from volseg_core.registry import load_registry
 
-    options = ctx.find_root().obj or {}
-    registry = load_registry(
-        options.get("registry"), block=options.get("block") or (), builtin_only=bool(options.get("no_plugins"))
-    )
+    registry = registry_of(ctx, warn=False)
     failed = registry.plugins.failed()
     facts: dict[str, Any] = {
         "volseg": provenance.own_version(),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from volseg_core.api import Merge
 from volseg_core.errors import UsageError
-from volseg_core.model import ModelSpec
-from volseg_core.recipe import ComponentUse, PredictBlock
 from volseg_core.volume import View, padded_size, preset
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volseg_core.model import ModelSpec
+    from volseg_core.recipe import ComponentUse, PredictBlock
 
 log = logging.getLogger("volseg")
 

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from volseg_core.api import ArraySpec, MergeResult, MergeState, Sink
-from volseg_core.catalog import Catalog
 from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
 from volseg_core.errors import DataError, Interrupted
 from volseg_core.machine import thread_count
-from volseg_core.model import ModelFile
 from volseg_core.prediction.plan import Plan, check_channels, make_plan
 from volseg_core.prediction.segment import Segmenter, slabs, to_numpy
-from volseg_core.progress import Progress
 from volseg_core.provenance import made_with, write_json
-from volseg_core.recipe import Recipe
 from volseg_core.volume.blocks import Block, whole_volume
-from volseg_core.volume.normalise import Normaliser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from volseg_core.catalog import Catalog
+    from volseg_core.model import ModelFile
+    from volseg_core.progress import Progress
+    from volseg_core.recipe import Recipe
+    from volseg_core.volume.normalise import Normaliser
 
 log = logging.getLogger("volseg")
 
@@ -59,7 +62,7 @@ class Memory:
     def abort(self) -> None:
         """Nothing to do."""
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from volseg_core.api import MergeState
 from volseg_core.errors import ResourceError
-from volseg_core.prediction.plan import Plan
 from volseg_core.volume import Tiling, pad_to
-from volseg_core.volume.normalise import Normaliser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from volseg_core.api import MergeState
+    from volseg_core.prediction.plan import Plan
+    from volseg_core.volume.normalise import Normaliser
 
 log = logging.getLogger("volseg")
 

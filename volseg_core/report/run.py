@@ -5,24 +5,25 @@ from __future__ import annotations
 import base64
 import html
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from volseg_core.catalog import Catalog
 from volseg_core.data.windows import ValidationSlice, validation_slices
 from volseg_core.model import WEIGHTS, read_model
 from volseg_core.network import build_network, load_weights
 from volseg_core.provenance import write_text
-from volseg_core.report.figures import Example, draw_curves, draw_examples
+from volseg_core.report.figures import Example, Image, draw_curves, draw_examples
 from volseg_core.training.callbacks import read_metrics
 from volseg_core.training.targets import output_channels, predicted_class
 from volseg_core.volume import View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from volseg_core.catalog import Catalog
     from volseg_core.training.run import Prepared, RunResult
 
 log = logging.getLogger("volseg")
@@ -70,8 +71,8 @@ def _examples(catalog: Catalog, prepared: Prepared, folder: Path, slices: list[V
     return examples
 
 
-def _contrast(image: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    low, high = np.percentile(image, (1, 99))
+def _contrast(image: Image) -> Image:
+    low, high = (float(value) for value in np.percentile(image, (1, 99)))
     return np.clip((image - low) / max(high - low, 1e-6), 0, 1)
 
 
@@ -88,6 +89,7 @@ def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -
         "Model id": result.model_id[:16],
     }
     scores = {key.removeprefix("val/"): value for key, value in result.scores.items() if key.startswith("val/")}
+    measured = _table({key: f"{value:.4f}" for key, value in scores.items()}) or "<p>Nothing was held out.</p>"
     images = "".join(
         f"<h2>{html.escape(title)}</h2><img src='{_embed(path)}' alt=''>" for title, path in pictures.items()
     )
@@ -95,8 +97,7 @@ def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         f"<title>volseg: {html.escape(recipe.name)}</title><style>{_STYLE}</style>"
         f"<h1>{html.escape(recipe.name)}</h1>{_table(facts)}<h2>Scores of the best epoch</h2>"
-        f"{_table({key: f'{value:.4f}' for key, value in scores.items()}) if scores else '<p>Nothing was held out.</p>'}"
-        f"{images}</html>\n"
+        f"{measured}{images}</html>\n"
     )
 
 
@@ -108,6 +109,8 @@ _STYLE = (
 
 
 def _table(rows: Mapping[str, str]) -> str:
+    if not rows:
+        return ""
     cells = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
     return f"<table>{cells}</table>"
 

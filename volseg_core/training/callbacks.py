@@ -1,27 +1,39 @@
 """What happens around epochs: checkpoints, the table of metrics, progress."""
 
+# ruff: noqa: ARG002  (hooks have the arguments that Lightning gives them)
+
 from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from volseg_core.progress import Task
 from volseg_core.training.module import SegmentationModule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from volseg_core.progress import Task
+
+
+TOLERANCE = 0.005
+"""Share of the best score within which two epochs count as equally good."""
 
 
 class Checkpoints(Checkpoint):
     """Keeps ``last.ckpt`` and ``best.ckpt`` after every epoch, each written under a temporary name and renamed.
 
     ``monitor`` names the score; ``higher`` whether more is better. ``save_weights`` is called at every new best.
+    A later epoch wins as long as it is within `TOLERANCE` of the best score so far: it has seen more data at a lower
+    learning rate, and the score of a small held-out slab is noisy.
     """
 
     def __init__(
@@ -31,16 +43,17 @@ class Checkpoints(Checkpoint):
         self.folder, self.monitor, self.higher = folder, monitor, higher
         self.documents = {"volseg.spec": spec, "volseg.recipe": recipe}
         self.save_weights = save_weights
-        self.best: float | None = None
+        self.best = math.nan
         self.best_epoch = -1
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save the epoch, as the best one too when it is."""
         assert isinstance(pl_module, SegmentationModule)  # noqa: S101
-        score = pl_module.scores.get(self.monitor)
-        improved = score is not None and self._improves(score)
-        if improved or self.best is None:
-            self.best, self.best_epoch = score, trainer.current_epoch
+        score = pl_module.scores.get(self.monitor, math.nan)
+        if self.best_epoch < 0 or self.monitor not in pl_module.scores or self._competes(score):
+            self.best_epoch = trainer.current_epoch
+        if math.isnan(self.best) or (score > self.best if self.higher else score < self.best):
+            self.best = score
         last = self.folder / "last.ckpt"
         part = self.folder / f".last.ckpt.part-{os.getpid()}"
         trainer.save_checkpoint(part)
@@ -51,19 +64,18 @@ class Checkpoints(Checkpoint):
             copy.replace(self.folder / "best.ckpt")
             self.save_weights()
 
-    def _improves(self, score: float) -> bool:
-        """NaN is never an improvement; on a tie the later epoch wins."""
-        if score != score:  # noqa: PLR0124
-            return False
-        if self.best is None or self.best != self.best:  # noqa: PLR0124
-            return True
-        return score >= self.best if self.higher else score <= self.best
+    def _competes(self, score: float) -> bool:
+        """Return whether an epoch is as good as the best one so far; NaN never is."""
+        if math.isnan(score) or math.isnan(self.best):
+            return not math.isnan(score)
+        margin = TOLERANCE * abs(self.best)
+        return score >= self.best - margin if self.higher else score <= self.best + margin
 
     def on_save_checkpoint(
         self,
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,
-        checkpoint: dict[str, Any],  # noqa: ARG002
+        checkpoint: dict[str, Any],
     ) -> None:
         """Put spec and recipe into the checkpoint."""
         checkpoint.update(self.documents)
@@ -113,7 +125,7 @@ class EpochPlan(lightning.Callback):
         super().__init__()
         self.plan = plan
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Set the epoch."""
         self.plan.set_epoch(trainer.current_epoch)
 
@@ -132,7 +144,7 @@ class ProgressDisplay(lightning.Callback):
         pl_module: lightning.LightningModule,
         outputs: Any,
         batch: Any,
-        batch_idx: int,  # noqa: ARG002
+        batch_idx: int,
     ) -> None:
         """Count a step."""
         self.task.advance(1, self.note)

@@ -7,8 +7,7 @@ import json
 import logging
 import os
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import lightning
 import torch
@@ -17,14 +16,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from volseg_core.api import Metric
-from volseg_core.catalog import Catalog
 from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices, window_groups
 from volseg_core.errors import Interrupted, ResourceError
 from volseg_core.machine import cpu_count, thread_count, torch_device
 from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
 from volseg_core.network import build_network, load_tensors, misfits
-from volseg_core.progress import Progress
-from volseg_core.recipe import Recipe, TrainBlock
 from volseg_core.training.callbacks import (
     Checkpoints,
     EpochPlan,
@@ -37,6 +33,13 @@ from volseg_core.training.losses import WeightedLoss
 from volseg_core.training.module import SegmentationModule
 from volseg_core.training.run import Prepared, RunOptions, RunResult
 from volseg_core.training.targets import output_channels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from volseg_core.catalog import Catalog
+    from volseg_core.progress import Progress
+    from volseg_core.recipe import Recipe, TrainBlock
 
 log = logging.getLogger("volseg")
 
@@ -79,9 +82,9 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
         plan.set_epoch(done)
         log.info("resuming after epoch %d", done)
     with progress.task("training", steps * rule.epochs, "steps", done=steps * done) as task:
-        trainer = _trainer(rule, folder, device, [
-            EpochPlan(plan), MetricsTable(folder / "metrics.csv"), ProgressDisplay(task, log.debug, monitor), checkpoints,
-        ])  # fmt: skip
+        display = ProgressDisplay(task, log.debug, monitor)
+        callbacks = [EpochPlan(plan), MetricsTable(folder / "metrics.csv"), display, checkpoints]
+        trainer = _trainer(rule, folder, device, callbacks)
         loaders = _loaders(catalog, prepared, groups, plan, device)
         _run(trainer, module, loaders, last if options.resume else None, folder)
     return _finish(catalog, prepared, folder, checkpoints)
@@ -158,11 +161,11 @@ def _trainer(rule: TrainBlock, folder: Path, device: str, callbacks: list[lightn
     )
 
 
-def _precision(rule: TrainBlock, device: str) -> str:
-    if rule.precision != "auto":
-        return {"32": "32-true"}.get(rule.precision, rule.precision)
-    if device != "cuda":
+def _precision(rule: TrainBlock, device: str) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    if rule.precision == "32" or (rule.precision == "auto" and device != "cuda"):
         return "32-true"
+    if rule.precision != "auto":
+        return rule.precision
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
@@ -175,15 +178,15 @@ def _loaders(
     common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
     if workers:
         common |= {"persistent_workers": True, "worker_init_fn": _one_thread}
-    train: DataLoader[Any] = DataLoader(
-        WindowDataset(groups, augment, recipe.train.seed),
-        batch_sampler=plan,
-        **common,  # type: ignore[arg-type]
-    )
+    windows: Any = WindowDataset(groups, augment, recipe.train.seed)  # torch asks for __getitem__ only
+    train: DataLoader[Any] = DataLoader(windows, batch_sampler=plan, **common)
     if not prepared.held:
         return train, None
-    slices = SliceDataset(validation_slices(prepared.held, spec.axes, _VALIDATION_SLICES), spec.divisor, spec.min_size)
-    held: DataLoader[Any] = DataLoader(slices, batch_sampler=slices.batches(recipe.train.batch), **common)  # type: ignore[arg-type]
+    slices: Any = SliceDataset(
+        validation_slices(prepared.held, spec.axes, _VALIDATION_SLICES), spec.divisor, spec.min_size
+    )
+    batches = slices.batches(recipe.train.batch)
+    held: DataLoader[Any] = DataLoader(slices, batch_sampler=batches, **common)
     return train, held
 
 

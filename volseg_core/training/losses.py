@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from volseg_core.api import Loss
-from volseg_core.catalog import Catalog
 from volseg_core.errors import UsageError
-from volseg_core.recipe import ComponentUse
 from volseg_core.training.targets import to_target
 from volseg_core.volume.labels import IGNORED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volseg_core.catalog import Catalog
+    from volseg_core.recipe import ComponentUse
 
 
 class WeightedLoss(nn.Module):

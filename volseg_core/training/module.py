@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import numpy as np
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from volseg_core.errors import DivergedError, UsageError, did_you_mean
-from volseg_core.recipe import TrainBlock
-from volseg_core.training.losses import WeightedLoss
 from volseg_core.training.targets import predicted_class
+
+if TYPE_CHECKING:
+    from volseg_core.recipe import TrainBlock
+    from volseg_core.training.losses import WeightedLoss
 
 _CHECK_EVERY = 20
 

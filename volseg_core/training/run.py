@@ -6,13 +6,11 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import RunInfo
-from volseg_core.data.files import VolumeLike
 from volseg_core.data.generated import generated_volume
 from volseg_core.data.labelled import Labelled, read_labelled
 from volseg_core.data.split import Region, split, whole
@@ -20,12 +18,17 @@ from volseg_core.errors import DataError, Interrupted, UsageError, VolsegError
 from volseg_core.machine import torch_device
 from volseg_core.model import WEIGHTS, ModelSpec
 from volseg_core.network import size_rules
-from volseg_core.progress import Progress
 from volseg_core.provenance import environment, keep_local_plugins, made_with, write_json, write_text
-from volseg_core.recipe import Recipe
 from volseg_core.recipe.resolve import absolute
-from volseg_core.registry import Registry
 from volseg_core.volume import ClassMap, Normalisation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from volseg_core.data.files import VolumeLike
+    from volseg_core.progress import Progress
+    from volseg_core.recipe import Recipe
+    from volseg_core.registry import Registry
 
 log = logging.getLogger("volseg")
 
@@ -91,7 +94,7 @@ def run_training(
         _check_same_recipe(prepared.recipe, folder)
     _write_start(registry, recipe, prepared, options)
     info = RunInfo(folder, prepared.recipe.name, prepared.recipe.to_dict())
-    registry.plugins.manager.hook.volseg_run_started(run=info)
+    registry.plugins.call("volseg_run_started", run=info)
     status, start = "failed", time.time()
     result: RunResult | None = None
     try:
@@ -107,7 +110,7 @@ def run_training(
         raise
     finally:
         _write_end(folder, status, start, result)
-        registry.plugins.manager.hook.volseg_run_finished(run=info, status=status.partition(":")[0])
+        registry.plugins.call("volseg_run_finished", run=info, status=status.partition(":")[0])
     return result
 
 
