@@ -1,0 +1,77 @@
+"""The wheel: what it holds, that it works from elsewhere, and that the core stands without its plugins."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder into which the built wheel is installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT], check=True)
+    wheel = next(folder.glob("volseg-*.whl"))
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel], check=True)
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    return folder / "site", names
+
+
+def run(site: Path, code: str) -> str:
+    """Run code with the installed wheel and the libraries, but without this checkout (no .pth is processed)."""
+    start = f"import sys; sys.path[:0] = [{str(site)!r}, {sysconfig.get_path('purelib')!r}]\n"
+    done = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", start + code], capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_two_import_roots_and_nothing_else(site):
+    tops = {name.split("/", 1)[0] for name in site[1]}
+    folders = {path.name for path in (ROOT / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"volseg_core", *folders}
+    assert "volseg_recipes/slices.yaml" in site[1]
+    assert "volseg_smp/encoders.json" in site[1]
+
+
+def test_the_installed_wheel_lists_its_plugins(site):
+    code = (
+        "import json, volseg_core\n"
+        "from volseg_core.registry import load_registry\n"
+        "registry = load_registry()\n"
+        "record = registry.plugins.records[0]\n"
+        "kinds = sorted({item.kind for item in registry.catalog.all()})\n"
+        "print(json.dumps([volseg_core.__file__, record.status, record.location, kinds, len(record.recipes)]))\n"
+    )
+    file, status, location, kinds, recipes = json.loads(run(site[0], code))
+    assert Path(file).is_relative_to(site[0])
+    assert Path(location) == site[0]
+    assert status == "ok"
+    assert {"architecture", "encoder", "loss", "metric", "reader", "writer", "merge", "runtime"} <= set(kinds)
+    assert recipes >= 2
+
+
+def test_the_core_runs_with_its_plugins_absent(site, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(site[0], bare)
+    for folder in bare.glob("volseg_*"):
+        if folder.name != "volseg_core":
+            shutil.rmtree(folder)
+    code = (
+        "from volseg_core.registry import load_registry\n"
+        "registry = load_registry()\n"
+        "print(registry.plugins.records[0].status, len(list(registry.catalog.all())))\n"
+    )
+    assert run(bare, code).split() == ["broken", "0"]
