@@ -49,7 +49,7 @@ NAN[2, 3, 4] = np.nan
 
 TRAIN = {
     "missing file": (lambda _: ("crpo.h5", "crop.h5"), 4, "crpo.h5: does not exist. Did you mean 'crop.h5'?"),
-    "wrong internal path": (lambda _: ("crop.h5:/dta", "crop.h5"), 4, "Did you mean '/data'?"),
+    "wrong internal path": (lambda _: ("crop.h5:/dta", "crop.h5"), 4, "Did you mean 'data'?"),
     "different shapes": (
         lambda f: ("crop.h5", save(f / "l.h5", labels=CLASSES[:4])), 4,
         "labels have shape 4 x 64 x 64 but crop.h5 has 6 x 64 x 64",
