@@ -119,10 +119,10 @@ def _add_part(record: PluginRecord, part: PluginRecord, prefix: str) -> None:
 
 def _compatible(record: PluginRecord, dist: metadata.Distribution) -> bool:
     """Check the plugin's own requirement on volseg before anything of it is imported."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     if record.id == BUILTIN:
         return True
+    from packaging.requirements import InvalidRequirement, Requirement
+
     own = metadata.version(BUILTIN)
     for line in dist.requires or ():
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -68,10 +69,8 @@ def check_required(require: Iterable[str]) -> None:
 
 
 def normalise(name: str) -> str:
-    """Return the id of the plugin that a distribution of this name is."""
-    from packaging.utils import canonicalize_name
-
-    return str(canonicalize_name(name))
+    """Return the id of the plugin that a distribution of this name is (normalised as PEP 503 says)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _requirement(line: str) -> Requirement:

@@ -136,7 +136,7 @@ def _device(array: Any) -> Any:
     return device(array)
 
 
-def slabs(shape: tuple[int, int, int], voxels: int = 4_000_000) -> Iterator[slice]:
+def slabs(shape: tuple[int, int, int], voxels: int = 1_000_000) -> Iterator[slice]:
     """Yield runs of planes along z with about ``voxels`` voxels, for writing results piece by piece."""
     planes = max(1, voxels // max(1, shape[1] * shape[2]))
     for start in range(0, shape[0], planes):

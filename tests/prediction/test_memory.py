@@ -1,0 +1,56 @@
+"""Memory of a prediction around the network: the merge's declared state, and no float volume per class."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from volseg_core.model import ModelFile, ModelSpec
+from volseg_core.prediction.plan import Plan
+from volseg_core.prediction.predictor import Memory, array_specs, write_result
+from volseg_core.prediction.segment import Segmenter
+from volseg_core.recipe import PredictBlock
+from volseg_core.registry import load_registry
+from volseg_core.volume import ClassMap, ClassName, Normalisation, preset
+from volseg_core.volume.blocks import whole_volume
+
+CLASSES = 4
+SHAPE = (96, 192, 192)
+VOXELS = int(np.prod(SHAPE))
+
+
+class Bands:
+    """A runtime whose classes are bands of grey."""
+
+    device = "cpu"
+
+    def run(self, batch):
+        centres = np.linspace(-1.5, 1.5, CLASSES, dtype=np.float32).reshape(1, -1, 1, 1)
+        return -np.abs(batch - centres)
+
+    def free_bytes(self):
+        return None
+
+
+@pytest.mark.parametrize(("merge", "state"), [("mean", 2 * (CLASSES - 1)), ("max", 4)])
+def test_peak_is_the_state_and_the_labels_and_a_few_batches(merge, state):
+    classes = ClassMap(tuple(ClassName(index, str(index)) for index in range(CLASSES)))
+    spec = ModelSpec("multiclass", 1, classes, Normalisation(), "zyx", 32, 32)
+    plan = Plan(tuple(preset("medium")), ("labels",), PredictBlock(), spec)
+    model = ModelFile(None, spec, {}, "")
+    data = np.random.default_rng(0).integers(0, 255, (1, *SHAPE), dtype=np.uint8)
+    work = Segmenter(plan, Bands(), Normalisation().fit(data), lambda planes: None)
+    catalog = load_registry().catalog
+    sink = Memory(array_specs(model, SHAPE, ("labels",)))
+    block = whole_volume(SHAPE)[0]
+    tracemalloc.start()
+    merging = catalog.build(catalog.find("merge", merge), {})
+    work.block(data, merging)
+    write_result(merging, block, plan, model, sink)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    batch = 4 * 256 * 256 * CLASSES * 4
+    assert peak < VOXELS * state + 6 * batch
+    assert len(np.unique(sink.arrays["labels"])) == CLASSES
