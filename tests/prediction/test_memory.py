@@ -41,7 +41,7 @@ def test_peak_is_the_state_and_the_labels_and_a_few_batches(merge, state):
     plan = Plan(tuple(preset("medium")), ("labels",), PredictBlock(), spec)
     model = ModelFile(None, spec, {}, "")
     data = np.random.default_rng(0).integers(0, 255, (1, *SHAPE), dtype=np.uint8)
-    work = Segmenter(plan, Bands(), Normalisation().fit(data), lambda planes: None)
+    work = Segmenter(plan, Bands(), Normalisation().fit(data), lambda _: None)
     catalog = load_registry().catalog
     sink = Memory(array_specs(model, SHAPE, ("labels",)))
     block = whole_volume(SHAPE)[0]

@@ -22,7 +22,7 @@ def inspect(ctx: click.Context, item: str, role: str, as_json: bool) -> None:
     from pathlib import Path
 
     path = Path(item)
-    is_model = path.suffix == ".safetensors" or (path / "weights.safetensors").is_file()
+    is_model = path.suffix == ".safetensors" or (path / "resolved.yaml").is_file()
     facts = _model(path) if is_model else _volume(ctx, item, role)
     if as_json:
         print_json(facts)

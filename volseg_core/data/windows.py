@@ -63,7 +63,7 @@ def window_groups(
         for letter in axes:
             plane = View.parse(letter).shape(region.shape)[1:]
             if window is not None:
-                _check_fits(window, plane, region, letter)
+                _check_fits(window, region, letter)
                 _check_suits(window, divisor, minimum)
             wanted = window or (AUTO_WINDOW, AUTO_WINDOW)
             shape = tuple(_fit(size, target, divisor, minimum) for size, target in zip(plane, wanted, strict=True))
@@ -81,12 +81,14 @@ def _fit(size: int, target: int, divisor: int, minimum: int) -> int:
     return inside if inside >= max(minimum, 1) and wanted - inside <= outside - wanted else outside
 
 
-def _check_fits(window: tuple[int, int], plane: Sequence[int], region: Region, letter: str) -> None:
+def _check_fits(window: tuple[int, int], region: Region, letter: str) -> None:
+    """Refuse a window larger than the volume's slices; where a slab was held out it may be smaller."""
+    plane = View.parse(letter).shape(region.volume.shape)[1:]
     if any(wanted > size for wanted, size in zip(window, plane, strict=True)):
         raise UsageError(
             _WHERE,
             f"{window[0]} x {window[1]} is larger than the slices along {letter} of "
-            f"{region.describe()} ({plane[0]} x {plane[1]})",
+            f"{region.volume.grid.source} ({plane[0]} x {plane[1]})",
             "Use data.window=auto or a smaller one.",
         )
 

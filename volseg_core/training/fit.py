@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from volseg_core.api import Metric
-from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices, window_groups
+from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices
 from volseg_core.errors import Interrupted, ResourceError
 from volseg_core.machine import cpu_count, thread_count, torch_device
 from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
@@ -29,6 +29,7 @@ from volseg_core.training.callbacks import (
     read_checkpoint,
     read_metrics,
 )
+from volseg_core.training.folder import last_checkpoint
 from volseg_core.training.losses import WeightedLoss
 from volseg_core.training.module import SegmentationModule
 from volseg_core.training.run import Prepared, RunOptions, RunResult
@@ -59,9 +60,7 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     torch.set_num_threads(thread_count())
     lightning.seed_everything(rule.seed, verbose=False)
     network = _network(catalog, prepared, options)
-    groups = window_groups(
-        prepared.train, prepared.spec.axes, _window(recipe), prepared.spec.divisor, prepared.spec.min_size
-    )
+    groups = prepared.groups
     steps = steps_per_epoch(rule, groups)
     plan = BatchPlan(groups, steps, rule.batch, rule.seed)
     module = _module(catalog, prepared, network, steps)
@@ -75,7 +74,7 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
         save_weights=functools.partial(_save_weights, folder, network, prepared),
     )
     log.info("training %d epochs of %d steps on %s", rule.epochs, steps, device)
-    last = folder / "checkpoints" / "last.ckpt"
+    last = last_checkpoint(folder)
     done = 0
     if options.resume:
         done = int(read_checkpoint(last)["epoch"]) + 1
@@ -107,11 +106,6 @@ def _network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> nn.Mo
 
 def _channels_last(rule: TrainBlock) -> bool:
     return rule.channels_last is True or (rule.channels_last == "auto" and torch_device(rule.device) == "cuda")
-
-
-def _window(recipe: Recipe) -> tuple[int, int] | None:
-    window = recipe.data.window
-    return None if window == "auto" else (window[0], window[1])
 
 
 def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
@@ -221,7 +215,7 @@ def _run(
 
 
 def _stopped(folder: Path) -> Interrupted:
-    if (folder / "checkpoints" / "last.ckpt").exists():
+    if last_checkpoint(folder).exists():
         return Interrupted("training", "interrupted", f"Go on with: volseg train --resume -o {folder}")
     return Interrupted("training", "interrupted before the first epoch was finished", "Start again with --overwrite.")
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from volseg_core.api import RunInfo
 from volseg_core.data.generated import generated_volume
 from volseg_core.data.labelled import Labelled, read_labelled
 from volseg_core.data.split import Region, split, whole
-from volseg_core.errors import DataError, Interrupted, UsageError, VolsegError
+from volseg_core.data.windows import Group, window_groups
+from volseg_core.errors import DivergedError, Interrupted, UsageError, VolsegError
 from volseg_core.machine import torch_device
-from volseg_core.model import WEIGHTS, ModelSpec
+from volseg_core.model import ModelSpec
 from volseg_core.network import size_rules
-from volseg_core.provenance import environment, keep_local_plugins, made_with, write_json, write_text
+from volseg_core.provenance import made_with
 from volseg_core.recipe.resolve import absolute
+from volseg_core.training.folder import (
+    GENERATED,
+    check_folder,
+    check_same_recipe,
+    discard,
+    last_checkpoint,
+    write_end,
+    write_start,
+)
 from volseg_core.volume import ClassMap, Normalisation
 
 if TYPE_CHECKING:
@@ -33,7 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("volseg")
 
 _THIN = 48
-GENERATED = "generated.h5"
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Prepared:
 
     recipe: Recipe
     spec: ModelSpec
+    groups: list[Group]
     train: list[Region]
     held: list[Region]
 
@@ -81,7 +89,7 @@ def run_training(
         VolsegError: what is wrong, before anything is written; DivergedError during training; Interrupted.
     """
     folder = options.folder
-    _check_folder(options)
+    check_folder(options)
     torch_device(recipe.train.device)
     if recipe.generate is not None and not data:
         recipe = generated_volume(registry.catalog, recipe, folder / GENERATED)
@@ -91,8 +99,8 @@ def run_training(
         )
     prepared = prepare(registry, recipe, data or recipe.data.train, labels or recipe.data.labels)
     if options.resume:
-        _check_same_recipe(prepared.recipe, folder)
-    _write_start(registry, recipe, prepared, options)
+        check_same_recipe(prepared.recipe, folder)
+    write_start(registry, recipe, prepared, options)
     info = RunInfo(folder, prepared.recipe.name, prepared.recipe.to_dict())
     registry.plugins.call("volseg_run_started", run=info)
     status, start = "failed", time.time()
@@ -102,14 +110,16 @@ def run_training(
 
         result = fit(registry.catalog, prepared, options, progress)
         status = "done"
-    except Interrupted:
-        status = "interrupted"
+    except (Interrupted, DivergedError) as error:
+        status = "interrupted" if isinstance(error, Interrupted) else f"failed: {error.line()}"
         raise
-    except VolsegError as error:
-        status = f"failed: {error.line()}"
+    except VolsegError:
+        if not last_checkpoint(folder).exists():
+            discard(folder)
         raise
     finally:
-        _write_end(folder, status, start, result)
+        if folder.exists():
+            write_end(folder, status, start, result)
         registry.plugins.call("volseg_run_finished", run=info, status=status.partition(":")[0])
     return result
 
@@ -135,6 +145,8 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         log.info("held out for validation: %s", region.describe())
     completed = _complete(recipe, volumes[0], classes, axes, data, labels)
     divisor, minimum = size_rules(recipe)
+    window = None if recipe.data.window == "auto" else (recipe.data.window[0], recipe.data.window[1])
+    groups = window_groups(train, axes, window, divisor, minimum)
     spec = ModelSpec(
         task=recipe.head.task,
         in_channels=volumes[0].data.shape[0],
@@ -147,7 +159,7 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         unit=volumes[0].grid.unit,
         made_with=completed.head.made_with,
     )
-    return Prepared(completed, spec, train, held)
+    return Prepared(completed, spec, groups, train, held)
 
 
 def _regions(
@@ -207,100 +219,3 @@ def _complete(
 def _references(items: Sequence[VolumeLike]) -> tuple[str, ...]:
     """Return absolute references of files; arrays leave none."""
     return tuple(absolute(str(item)) for item in items if isinstance(item, (str, Path)))
-
-
-def _check_folder(options: RunOptions) -> None:
-    folder = options.folder
-    if folder.exists() and not folder.is_dir():
-        raise DataError(str(folder), "exists and is not a folder")
-    last = folder / "checkpoints" / "last.ckpt"
-    if options.resume:
-        if not last.is_file():
-            raise DataError(
-                str(folder), "holds no checkpoints/last.ckpt to resume from", "Leave --resume out to start."
-            )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        if not options.overwrite:
-            raise DataError(
-                str(folder),
-                "exists and is not empty",
-                "Use --resume to go on, --overwrite to start again, or another -o.",
-            )
-        if not (folder / "run.json").is_file() and not (folder / "resolved.yaml").is_file():
-            raise DataError(str(folder), "is not a run folder; it is not overwritten", "Choose another -o.")
-    parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    _check_writable(parent)
-
-
-def _check_writable(folder: Path) -> None:
-    import os
-
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(str(folder), "cannot be written to (no permission)", "Choose another -o.")
-
-
-def _check_same_recipe(recipe: Recipe, folder: Path) -> None:
-    """Raise a UsageError when a run is resumed with another recipe than it was started with."""
-    from volseg_core.recipe.layers import dotted, leaves
-    from volseg_core.registry import read_yaml
-
-    before = dict(leaves(read_yaml(folder / "resolved.yaml")))
-    now = dict(leaves(json.loads(json.dumps(recipe.to_dict()))))
-    changed = [
-        path
-        for path in {**before, **now}
-        if before.get(path) != now.get(path) and path[0] not in ("made_with", "summary")
-    ]
-    if changed:
-        notes = [f"{dotted(path)}: {before.get(path)!r} then, {now.get(path)!r} now" for path in changed[:8]]
-        raise UsageError(
-            "--resume",
-            f"the recipe differs from {folder}'s in {len(changed)} places",
-            "Resume with the same options, or start anew with --from.",
-            notes,
-        )
-
-
-def _write_start(registry: Registry, recipe: Recipe, prepared: Prepared, options: RunOptions) -> None:
-    import yaml
-
-    folder = options.folder
-    try:
-        if options.overwrite and not options.resume and folder.exists():
-            _clear(folder)
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        (folder / "figures").mkdir(exist_ok=True)
-        if not options.resume:
-            write_text(folder / "recipe.yaml", yaml.safe_dump(dict(recipe.written), sort_keys=False))
-            resolved = json.loads(json.dumps(prepared.recipe.to_dict()))
-            write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
-        keep_local_plugins(registry, folder)
-        write_json(folder / "environment.json", environment(registry, prepared.recipe.components(), options.argv))
-        write_json(folder / "run.json", {"status": "running", "started": _stamp(time.time())})
-    except OSError as error:
-        raise DataError(str(folder), f"cannot be written to ({error.strerror})", "Choose another -o.") from None
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run left, and nothing else."""
-    for name in ("checkpoints", "figures", "tensorboard", "report", "plugins"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("recipe.yaml", "resolved.yaml", "environment.json", "run.json", "metrics.csv", WEIGHTS):
-        (folder / name).unlink(missing_ok=True)
-
-
-def _write_end(folder: Path, status: str, start: float, result: RunResult | None) -> None:
-    content: dict[str, Any] = {
-        "status": status,
-        "started": _stamp(start),
-        "ended": _stamp(time.time()),
-        "seconds": round(time.time() - start, 2),
-    }
-    if result is not None:
-        content |= {"best_epoch": result.best_epoch, "model_id": result.model_id, "scores": dict(result.scores)}
-    write_json(folder / "run.json", content)
-
-
-def _stamp(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
