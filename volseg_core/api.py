@@ -217,7 +217,8 @@ class Merge(Component):
 class Augmentation(Component):
     """``augment(image (H, W, C) float32 in [0, 1], labels (H, W) int32, seed) -> (image, labels)``.
 
-    Labels are class indices, -1 where there is none. The same seed gives the same draw.
+    Labels are class indices, -1 where there is none. The same seed gives the same draw. An object whose attribute
+    ``turns`` is true turns square windows; the core then draws oblong windows in both orientations.
     """
 
     kind = "augmentation"

@@ -25,7 +25,8 @@ class Standard:
     """Augment windows mildly: flips, turns, a small affine, elastic warps, contrast, gamma, noise and blur.
 
     A warp mirrors the image at its border and gives the label -1 to what lay outside the window. Strengths are
-    relative to an image in [0, 1]; a strength or probability of 0 leaves the step out.
+    relative to an image in [0, 1]; a strength or probability of 0 leaves the step out. ``turns`` asks the core to draw
+    oblong windows, which must keep their shape here, in both orientations.
 
     Reference: Buslaev et al. 2020, Albumentations: Fast and Flexible Image Augmentations, 10.3390/info11020125.
     """
@@ -49,6 +50,7 @@ class Standard:
         turns = [albumentations.RandomRotate90(p=1)] if rotate90 else []
         tones = _tones(brightness=brightness, contrast=contrast, gamma=gamma, noise=noise, blur=blur, p=p)
         rest = [*_warps(scale, rotate, elastic, p), *tones]
+        self.turns = rotate90
         self._square = albumentations.Compose([*mirrors, *turns, *rest])
         self._oblong = albumentations.Compose([*mirrors, *rest])
 

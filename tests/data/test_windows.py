@@ -16,6 +16,7 @@ from volseg_core.data.windows import (
     pad_labels,
     validation_slices,
     window_groups,
+    with_turns,
 )
 from volseg_core.errors import DataError, UsageError
 from volseg_core.volume import View
@@ -281,3 +282,14 @@ def test_validation_batches_hold_slices_of_one_shape(labelled: Callable[..., Lab
 
 def test_label_padding_never_cuts() -> None:
     assert pad_labels(np.ones((3, 4), np.int8), (2, 6)).tolist() == [[1, 1, 1, 1, -1, -1]] * 3
+
+
+def test_oblong_windows_come_in_both_orientations_half_as_often_each(labelled: Callable[..., Labelled]) -> None:
+    volume = labelled((16, 32, 32))
+    groups = groups_of(volume)
+    turned = with_turns(groups)
+    assert shapes(turned) == {"z": [(32, 32)], "y": [(16, 32), (32, 16)], "x": [(16, 32), (32, 16)]}
+    assert sum(sum(group.counts) for group in turned) == sum(sum(group.counts) for group in groups)
+    upright, across = (WindowDataset([group], unchanged, 0) for group in turned[1:3])
+    planes = {upright[0, 0, index][0][0].tobytes() for index in range(300)}
+    assert {np.ascontiguousarray(across[0, 0, index][0][0].T).tobytes() for index in range(20)} <= planes

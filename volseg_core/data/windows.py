@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,21 +27,48 @@ Draw = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Group:
-    """Windows of one shape: slices along one axis of one or more regions."""
+    """Windows of one shape: slices along one axis of one or more regions.
+
+    In a ``turned`` group rows and columns are exchanged; ``share`` is the part of the slices that it stands for.
+    """
 
     axis: int
     window: tuple[int, int]
     regions: tuple[Region, ...]
+    turned: bool = False
+    share: float = 1.0
+
+    @property
+    def view(self) -> View:
+        """The view whose planes the windows are cut from."""
+        first, second = (other for other in range(3) if other != self.axis)
+        return View((self.axis, second, first) if self.turned else (self.axis, first, second))
 
     @property
     def counts(self) -> list[float]:
         """How many windows cover the slices with labels of each region once."""
         result = []
         for region in self.regions:
-            _, height, width = View.parse("zyx"[self.axis]).shape(region.shape)
-            slices = len(region.planes(self.axis))
+            _, height, width = self.view.shape(region.shape)
+            slices = self.share * len(region.planes(self.axis))
             result.append(slices * max(1.0, height / self.window[0]) * max(1.0, width / self.window[1]))
         return result
+
+
+def with_turns(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups with every oblong one in both orientations, each half as often.
+
+    An augmentation turns square windows by itself; oblong ones of a batch can only be turned together.
+    """
+    result = []
+    for group in groups:
+        height, width = group.window
+        if height == width:
+            result.append(group)
+        else:
+            upright = replace(group, share=group.share / 2)
+            result += [upright, replace(upright, window=(width, height), turned=True)]
+    return result
 
 
 def window_groups(
@@ -132,9 +159,8 @@ def _cut(
 
     After a few tries in the plane, which is one with labels, the window is laid around one of its labelled voxels.
     """
-    view = View.parse("zyx"[group.axis])
-    data = view.apply(region.volume.data[(slice(None), *region.box)])
-    labels = view.apply(region.volume.labels[region.box])
+    data = group.view.apply(region.volume.data[(slice(None), *region.box)])
+    labels = group.view.apply(region.volume.labels[region.box])
     plane = int(random.choice(region.planes(group.axis)))
     box = _place(labels[plane], group.window, random)
     return pad_to(data[:, plane, *box], group.window), pad_labels(labels[plane][box], group.window)

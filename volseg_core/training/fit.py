@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from volseg_core.api import Metric
-from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices
+from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices, with_turns
 from volseg_core.errors import Interrupted, ResourceError
 from volseg_core.machine import cpu_count, thread_count, torch_device
 from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
@@ -60,7 +60,8 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     torch.set_num_threads(thread_count())
     lightning.seed_everything(rule.seed, verbose=False)
     network = _network(catalog, prepared, options)
-    groups = prepared.groups
+    augment = catalog.build(recipe.augment.provided, recipe.augment.params)
+    groups = with_turns(prepared.groups) if getattr(augment, "turns", False) else prepared.groups
     steps = steps_per_epoch(rule, groups)
     plan = BatchPlan(groups, steps, rule.batch, rule.seed)
     module = _module(catalog, prepared, network, steps)
@@ -84,7 +85,7 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
         display = ProgressDisplay(task, log.debug, monitor)
         callbacks = [EpochPlan(plan), MetricsTable(folder / "metrics.csv"), display, checkpoints]
         trainer = _trainer(rule, folder, device, callbacks)
-        loaders = _loaders(catalog, prepared, groups, plan, device)
+        loaders = _loaders(prepared, WindowDataset(groups, augment, rule.seed), plan, device)
         _run(trainer, module, loaders, last if options.resume else None, folder)
     return _finish(catalog, prepared, folder, checkpoints)
 
@@ -164,16 +165,15 @@ def _precision(rule: TrainBlock, device: str) -> Literal["32-true", "16-mixed", 
 
 
 def _loaders(
-    catalog: Catalog, prepared: Prepared, groups: list[Group], plan: BatchPlan, device: str
+    prepared: Prepared, windows: WindowDataset, plan: BatchPlan, device: str
 ) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
     recipe, spec = prepared.recipe, prepared.spec
-    augment = catalog.build(recipe.augment.provided, recipe.augment.params)
     workers = _workers(recipe.train, device)
     common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
     if workers:
         common |= {"persistent_workers": True, "worker_init_fn": _one_thread}
-    windows: Any = WindowDataset(groups, augment, recipe.train.seed)  # torch asks for __getitem__ only
-    train: DataLoader[Any] = DataLoader(windows, batch_sampler=plan, **common)
+    draws: Any = windows  # torch asks for __getitem__ only
+    train: DataLoader[Any] = DataLoader(draws, batch_sampler=plan, **common)
     if not prepared.held:
         return train, None
     slices: Any = SliceDataset(
