@@ -219,12 +219,21 @@ def test_keys_that_belong_to_training_are_refused(trained):
     )
 
 
+def heed_ctrl_c() -> None:
+    """Let a process receive Ctrl-C also when the tests run in the background, where shells ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_leaves_no_output(trained, tmp_path):
     with h5py.File(tmp_path / "big.h5", "w") as file:
         file["data"] = np.random.default_rng(0).integers(0, 255, (400, 128, 128), np.uint8)
     command = [VOLSEG, "predict", trained.run, tmp_path / "big.h5", "-o", tmp_path / "seg.h5", "-s", "predict.batch=1"]
     process = subprocess.Popen(
-        list(map(str, command)), stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        list(map(str, command)),
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509  (no threads are started between fork and exec here)
     )
     end = time.monotonic() + 120
     while not list(tmp_path.glob(".seg*")):

@@ -102,6 +102,11 @@ def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(trained, tmp_pa
     assert (killed / "metrics.csv").read_text().count("\n") == 4
 
 
+def heed_ctrl_c() -> None:
+    """Let a process receive Ctrl-C also when the tests run in the background, where shells ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def wait_for(path: Path, process: subprocess.Popen[bytes], seconds: float = 240) -> None:
     """Wait until a file appears."""
     end = time.monotonic() + seconds
@@ -115,7 +120,13 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(trained, tmp_path):
     sets = [word for item in (*trained.overrides, "train.epochs=50") for word in ("-s", item)]
     run = tmp_path / "run"
     command = [VOLSEG, "train", "slices", "--data", trained.volume, "--labels", trained.volume, "-o", run, *sets]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509  (no threads are started between fork and exec here)
+    )
     wait_for(run / "checkpoints" / "last.ckpt", process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
