@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -69,3 +71,16 @@ def test_all_wrong_parameters_of_a_generator_are_reported():
         volseg_core.generate("blobs", overrides=["shap=[24, 32, 40]", "seed=many"])
     assert "Did you mean 'shape'?" in str(caught.value)
     assert "'many' is not an int" in str(caught.value)
+
+
+def test_scoring_and_reading_models_import_no_torch(trained, tmp_path):
+    """What needs no network must run where torch is not installed."""
+    code = (
+        "import sys, volseg_core\n"
+        "from volseg_core.model import read_model\n"
+        f"read_model({str(trained.run)!r})\n"
+        f"volseg_core.evaluate({str(trained.volume) + ':/labels'!r}, {str(trained.volume)!r})\n"
+        "print([name for name in ('torch', 'lightning', 'timm', 'albumentations') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
