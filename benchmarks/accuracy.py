@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +59,20 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", type=Path, default=Path("accuracy.jsonl"))
+    parser.add_argument("--seed", type=int, action="append", help="default 0; repeat for several")
     parser.add_argument("--loop", nargs=2, metavar=("FOLDER", "AXES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    seeds = arguments.seed or [0]
     if arguments.loop:
-        train_loop(Path(arguments.loop[0]), arguments.loop[1])
+        train_loop(Path(arguments.loop[0]), arguments.loop[1], seeds[0])
         return
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     done = {tuple(row["key"]): row for row in read_rows(arguments.rows)}
-    print(f"{'case':12} {'side':28} {'CPU s':>7} {'low':>7} {'medium':>7} {'high':>7}   Dice of class 1")
-    for case in arguments.case or list(CASES):
-        for side in ("plain loop", *SETTINGS):
-            row = done.get((case, side)) or measure(case, side, arguments)
-            scores = " ".join(f"{row['dice'].get(quality, float('nan')):7.3f}" for quality in ("low", "medium", "high"))
-            print(f"{case:12} {side:28} {row['cpu']:7.0f} {scores}", flush=True)
+    print(f"{'case':12} {'side':28} {'seed':>4} {'CPU s':>7} {'low':>7} {'medium':>7} {'high':>7}   Dice of class 1")
+    for case, side, seed in product(arguments.case or CASES, ("plain loop", *SETTINGS), seeds):
+        row = done.get((case, side, seed)) or measure(case, side, seed, arguments)
+        scores = " ".join(f"{row['dice'].get(quality, float('nan')):7.3f}" for quality in ("low", "medium", "high"))
+        print(f"{case:12} {side:28} {seed:4} {row['cpu']:7.0f} {scores}", flush=True)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -78,7 +80,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def measure(case: str, side: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(case: str, side: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one side on one case, score it, and keep the row."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -86,8 +88,11 @@ def measure(case: str, side: str, arguments: argparse.Namespace) -> dict[str, An
         start = cpu_seconds()
         if side == "plain loop":
             command = [sys.executable, __file__, str(arguments.data), "--loop", name, CASES[case].axes]
+            command += ["--seed", str(seed)]
         else:
-            sets = [word for item in (*CASES[case].effort, *SETTINGS[side]) for word in ("-s", item)]
+            sets = [
+                word for item in (*CASES[case].effort, *SETTINGS[side], f"train.seed={seed}") for word in ("-s", item)
+            ]
             crop = str(folder / "train.h5")
             command = [
                 str(VOLSEG),
@@ -102,7 +107,7 @@ def measure(case: str, side: str, arguments: argparse.Namespace) -> dict[str, An
                 *sets,
             ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        row = {"key": [case, side], "cpu": cpu_seconds() - start, "dice": {}}
+        row = {"key": [case, side, seed], "cpu": cpu_seconds() - start, "dice": {}}
         truth = read(folder / "test.h5", "labels")
         for quality in ("low", "medium", "high") if CASES[case].axes == "zyx" else ("low", "high"):
             predict(folder, side, quality, CASES[case].axes)
@@ -167,13 +172,13 @@ def build() -> Any:
     return network
 
 
-def train_loop(folder: Path, axes: str) -> None:
+def train_loop(folder: Path, axes: str, seed: int) -> None:
     """Train the plain loop: 200 steps of four random windows."""
     import torch
     from torch.nn import functional
 
-    torch.manual_seed(0)
-    random = np.random.default_rng(0)
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
     network = build().train()
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=200)
