@@ -73,7 +73,7 @@ def cli(ctx: click.Context, /, **options: object) -> None:
 
 def main() -> None:
     """Run the command line and leave with the documented exit code."""
-    # Threads that wait by spinning starve one another when anything else runs: measured 3 times slower training.
+    # Threads that wait by spinning starve one another when anything else runs (docs/benchmarks.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     traceback_wanted = "--traceback" in sys.argv[1:]
     try:
