@@ -154,7 +154,9 @@ class Loss(Component):
     """A callable ``(output, target, valid=None) -> scalar``.
 
     ``inputs`` is ``logits`` or ``probabilities``. ``ignore`` says how voxels without a label reach it:
-    ``mask`` (a bool tensor ``valid`` of shape ``(N, *S)``), ``index`` (-1 in the target) or ``none``.
+    ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``), ``index`` (-1 in
+    the target) or ``none``. Context: ``task, num_classes, ignore_index`` and ``class_counts`` (labelled training
+    voxels of each class in class order, or None where they are not known).
     """
 
     kind = "loss"
@@ -167,13 +169,18 @@ class Loss(Component):
 class Metric(Component):
     """``update(prediction, target, valid) / compute() -> dict[str, float] / reset()``, numpy only.
 
-    Context: ``classes`` (names, in class order).
+    ``target`` (*S) holds class indices, -1 where there is none. ``inputs`` says what ``prediction`` is: ``classes``
+    (class indices, (*S)) or ``probabilities`` (float, (C, *S)). A ``streaming`` metric may be given any pieces of an
+    image; one that is not gets a whole slice (H, W) or volume (Z, Y, X) with every update.
+    Context: ``classes`` (names, in class order), ``spacing`` ((z, y, x) or None; a slice has its last two), ``task``.
     """
 
     kind = "metric"
 
     better: str = "higher"
     outputs: tuple[str, ...] = ()
+    inputs: str = "classes"
+    streaming: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +209,10 @@ class Merge(Component):
     """Combines the predictions of many views: ``start / add / result`` (see `MergeState`).
 
     ``state_bytes`` states the memory per voxel as an expression of ``classes``, for tables and the planner.
-    ``any_order``: the result does not depend on the order of ``add``. ``gives``: what ``result`` can return.
+    ``any_order``: the result does not depend on the order of ``add``. ``gives``: what ``result`` can return, of
+    ``labels``, ``confidence``, ``probabilities``, ``entropy`` and ``variance``.
+    Context: ``views`` (names of the views, in the order of their numbers), ``classes`` (names, in class order) and
+    ``wanted`` (the arrays that `result` will be asked for).
     """
 
     kind = "merge"
@@ -343,11 +353,17 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class MergeResult:
-    """Arrays of one box: labels (class index, integer), confidence in [0, 1] float32, probabilities (C, *box)."""
+    """Arrays of one box: labels (class index, integer), the others float32.
+
+    ``confidence`` is the winner's probability in [0, 1], ``probabilities`` (C, *box); ``entropy`` in [0, 1] is that of
+    the mean probabilities divided by log(C), and ``variance`` the sum over classes of the variance over views.
+    """
 
     labels: Any
     confidence: Any = None
     probabilities: Any = None
+    entropy: Any = None
+    variance: Any = None
 
 
 class MergeState(Protocol):
