@@ -1,1 +1,1 @@
-"""Metrics of semantic segmentation, in numpy."""
+"""Metrics of segmentation, in numpy and scipy."""

@@ -1,13 +1,15 @@
-"""Overlap of each class between prediction and target: Dice and intersection over union."""
+"""Overlap of each class between prediction and target: Dice, intersection over union, precision and recall."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from volseg_metrics.confusion import ConfusionMatrix
+from volseg_metrics.scores import mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +17,12 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-class Overlap:
+class Overlap(ABC):
     """Base of metrics that score each class by its hits and misses.
 
     A class that is neither in the target nor in the prediction has no score: nan, and left out of the mean. One that
-    is only predicted, or only in the target, scores 0. The mean is nan when no class has a score.
+    is only predicted, or only in the target, scores 0. The mean is nan when no class has a score. Voxels of all
+    updates are pooled.
 
     Args:
         background: whether class 0 counts in the mean; its own score is always given.
@@ -45,11 +48,9 @@ class Overlap:
         """Return the mean under the metric's name and each class's score under ``NAME/CLASS``."""
         counts = self._confusion.counts
         hits = counts.diagonal()
-        misses = counts.sum(axis=0) + counts.sum(axis=1) - 2 * hits
-        scores = [self._score(int(hit), int(miss)) for hit, miss in zip(hits, misses, strict=True)]
-        known = [score for score in scores[0 if self.background else 1 :] if not math.isnan(score)]
-        mean = sum(known) / len(known) if known else math.nan
-        return {self.name: mean} | {
+        extra, missed = counts.sum(axis=0) - hits, counts.sum(axis=1) - hits
+        scores = [self._known(*map(int, each)) for each in zip(hits, extra, missed, strict=True)]
+        return {self.name: mean(scores[0 if self.background else 1 :])} | {
             f"{self.name}/{name}": score for name, score in zip(self.classes, scores, strict=True)
         }
 
@@ -57,25 +58,59 @@ class Overlap:
         """Forget all voxels."""
         self._confusion.reset()
 
-    def _score(self, hits: int, misses: int) -> float:
-        """Return the score of a class in [0, 1]; ``misses`` are false positives and false negatives together."""
-        if not hits + misses:
-            return math.nan
-        weight = self._hit_weight
-        return weight * hits / (weight * hits + misses)
+    def _known(self, hits: int, extra: int, missed: int) -> float:
+        if not hits:
+            return 0.0 if extra + missed else math.nan
+        return self._score(hits, extra, missed)
 
-    _hit_weight: ClassVar[int]
+    @staticmethod
+    @abstractmethod
+    def _score(hits: int, extra: int, missed: int) -> float:
+        """Return the score in (0, 1] of a class by its true positives (not 0), false positives and false negatives."""
 
 
 class Dice(Overlap):
     """Dice coefficient ``2 TP / (2 TP + FP + FN)`` (Dice 1945, doi:10.2307/1932409)."""
 
     name = "dice"
-    _hit_weight = 2
+
+    @staticmethod
+    def _score(hits: int, extra: int, missed: int) -> float:
+        return 2 * hits / (2 * hits + extra + missed)
 
 
 class Iou(Overlap):
     """Intersection over union ``TP / (TP + FP + FN)`` (Jaccard 1912, doi:10.1111/j.1469-8137.1912.tb05611.x)."""
 
     name = "iou"
-    _hit_weight = 1
+
+    @staticmethod
+    def _score(hits: int, extra: int, missed: int) -> float:
+        return hits / (hits + extra + missed)
+
+
+class Precision(Overlap):
+    """Share of a class's predicted voxels that are right, ``TP / (TP + FP)`` (van Rijsbergen 1979).
+
+    A class of the target that is never predicted scores 0, as in the other metrics: not to predict a class must not
+    raise the mean.
+    """
+
+    name = "precision"
+
+    @staticmethod
+    def _score(hits: int, extra: int, missed: int) -> float:  # noqa: ARG004 - one signature for all
+        return hits / (hits + extra)
+
+
+class Recall(Overlap):
+    """Share of a class's true voxels that are found, ``TP / (TP + FN)`` (van Rijsbergen 1979).
+
+    A class that is predicted and not in the target scores 0, as in the other metrics.
+    """
+
+    name = "recall"
+
+    @staticmethod
+    def _score(hits: int, extra: int, missed: int) -> float:  # noqa: ARG004 - one signature for all
+        return hits / (hits + missed)
