@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.data.files import VolumeLike, open_volume
+from volseg_core.data.files import VolumeLike
 from volseg_core.errors import DataError, UsageError
+from volseg_core.evaluation import run_evaluation
 from volseg_core.model import ModelFile, read_model
 from volseg_core.prediction.predictor import Prediction, run_prediction
 from volseg_core.progress import Progress, Silent
@@ -16,8 +17,6 @@ from volseg_core.recipe import Recipe, RecipeSource, find_recipe, resolve
 from volseg_core.recipe.resolve import resolve_component
 from volseg_core.registry import Registry, load_registry
 from volseg_core.training.run import RunOptions, RunResult, run_training
-from volseg_core.volume import ClassMap
-from volseg_core.volume.labels import class_names, find_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,40 +107,36 @@ def evaluate(
     prediction: VolumeLike,
     labels: VolumeLike,
     *,
-    metrics: Sequence[str] = ("dice", "iou"),
+    metrics: Sequence[str] = (),
     ignore: Sequence[int] = (-1,),
+    overrides: Sequence[str] = (),
+    probabilities: VolumeLike | None = None,
+    instances: bool = False,
     registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Compare a prediction with labels and return scores by name; a class absent from both has NaN.
 
-    Classes are the ids of both volumes; voxels whose label is in ``ignore`` do not count.
+    Classes are the ids of both volumes; voxels whose label is in ``ignore`` do not count. With ``instances`` the
+    volumes hold ids of objects instead, 0 for none. ``metrics`` are dice and iou, for instances adapted-rand and
+    variation-of-information, unless others are named; ``overrides`` are their parameters as ``METRIC.NAME=VALUE``.
+    Metrics of probabilities take ``probabilities`` (C, Z, Y, X), by default those that `predict` wrote beside the
+    prediction. Distances are in the unit of the voxel size of the labels, else of the prediction, else in voxels.
 
     Raises:
-        DataError: shapes differ, or ids are not classes. UsageError: no such metric.
+        DataError: shapes differ, or ids are not classes. UsageError: no such metric or parameter, no probabilities.
     """
-    registry = registry or load_registry()
-    catalog = registry.catalog
-    uses = [resolve_component(registry, "metric", name, ()) for name in metrics]
-    with open_volume(catalog, prediction, "labels") as ours, open_volume(catalog, labels, "labels") as truth:
-        if ours.shape != truth.shape:
-            raise DataError(
-                ours.grid.source or "prediction",
-                f"has shape {' x '.join(map(str, ours.shape))} but the labels have {' x '.join(map(str, truth.shape))}",
-                "Score the same voxels: cut one of them first.",
-            )
-        where = (ours.grid.source or "prediction", truth.grid.source or "labels")
-        planes = [slice(at, min(at + 16, ours.shape[0])) for at in range(0, ours.shape[0], 16)]
-        classes = _classes_of(ours, truth, planes, where, ignore)
-        scorers = [catalog.build(provided, params, {"classes": classes.names}) for provided, params in uses]
-        with (progress or Silent()).task("evaluating", ours.shape[0], "planes") as task:
-            for part in planes:
-                predicted = classes.encode(_plane(ours, part), where[0])
-                target = classes.encode(_plane(truth, part), where[1])
-                for scorer in scorers:
-                    scorer.update(predicted, target, target >= 0)
-                task.advance(part.stop - part.start)
-    return {key: float(value) for scorer in scorers for key, value in scorer.compute().items()}
+    return run_evaluation(
+        registry or load_registry(),
+        prediction,
+        labels,
+        progress or Silent(),
+        metrics=metrics,
+        ignore=ignore,
+        overrides=overrides,
+        probabilities=probabilities,
+        instances=instances,
+    )
 
 
 def generate(
@@ -191,22 +186,3 @@ def resolve_recipe(
 def _several(items: Volumes) -> list[VolumeLike]:
     """Return volumes as a list; a tuple or list holds several, anything else is one."""
     return list(items) if isinstance(items, (list, tuple)) else [items]  # type: ignore[list-item]
-
-
-def _plane(source: Any, part: slice) -> np.ndarray[Any, Any]:
-    _, height, width = source.shape
-    values: np.ndarray[Any, Any] = source.read((part, slice(0, height), slice(0, width)))[0]
-    return values
-
-
-def _classes_of(
-    ours: Any, truth: Any, planes: Sequence[slice], where: tuple[str, str], ignore: Sequence[int]
-) -> ClassMap:
-    ids: set[int] = set()
-    for source, name in ((ours, where[0]), (truth, where[1])):
-        for part in planes:
-            ids |= set(find_ids(_plane(source, part), name))
-    names = class_names(ours.attributes) or class_names(truth.attributes)
-    if not ids - set(ignore):
-        raise DataError(where[1], "has no labelled voxel: every voxel is ignored")
-    return ClassMap.of_ids(ids, names, ignore)

@@ -8,12 +8,27 @@ from volseg_core.cli.context import registry_of, start_output, verbosity
 
 
 @click.command(
-    epilog="Example: volseg evaluate --prediction seg.h5 --labels truth.h5:/labels --metric dice --json scores.json"
+    epilog="Example: volseg evaluate --prediction seg.h5 --labels truth.h5:/labels --metric dice --metric surface-dice "
+    "-s surface-dice.tolerance=2 --json scores.json"
 )
 @click.option("--prediction", metavar="FILE[:/PATH]", required=True, help="The segmentation.")
 @click.option("--labels", metavar="FILE[:/PATH]", required=True, help="The truth.")
 @click.option("--metric", "metrics", metavar="NAME", multiple=True, help="A metric; default dice and iou. Repeatable.")
+@click.option(
+    "-s",
+    "--set",
+    "assignments",
+    metavar="METRIC.NAME=VALUE",
+    multiple=True,
+    help="A parameter of a metric. Repeatable.",
+)
 @click.option("--ignore", type=int, multiple=True, default=(-1,), help="A label id that does not count. Repeatable.")
+@click.option(
+    "--probabilities",
+    metavar="FILE[:/PATH]",
+    help="Probabilities, for metrics of them; default: what predict wrote beside the prediction.",
+)
+@click.option("--instances", is_flag=True, help="The ids are those of objects (0 for none), not of classes.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the scores here.")
 @verbosity
 @click.pass_context
@@ -22,7 +37,10 @@ def evaluate(
     prediction: str,
     labels: str,
     metrics: tuple[str, ...],
+    assignments: tuple[str, ...],
     ignore: tuple[int, ...],
+    probabilities: str | None,
+    instances: bool,
     json_file: str | None,
     quiet: bool,
     verbose: bool,
@@ -34,21 +52,31 @@ def evaluate(
     from volseg_core import operations
 
     scores = operations.evaluate(
-        prediction, labels, metrics=metrics or ("dice", "iou"), ignore=ignore, registry=registry, progress=progress
+        prediction,
+        labels,
+        metrics=metrics,
+        ignore=ignore,
+        overrides=assignments,
+        probabilities=probabilities,
+        instances=instances,
+        registry=registry,
+        progress=progress,
     )
+    width = max(24, *map(len, scores))
     for name, value in scores.items():
-        click.echo(f"{name:24s} {value:.4f}")
+        click.echo(f"{name:{width}s} {value:.4f}")
     if json_file:
         _write(json_file, scores)
 
 
 def _write(name: str, scores: dict[str, float]) -> None:
+    import math
     from pathlib import Path
 
     from volseg_core.errors import DataError
     from volseg_core.provenance import write_json
 
-    plain = {key: None if value != value else value for key, value in scores.items()}  # noqa: PLR0124  (NaN)
+    plain = {key: value if math.isfinite(value) else None for key, value in scores.items()}
     try:
         write_json(Path(name), plain)
     except OSError as error:
