@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from volseg_core.api import PluginError
 
-WHERE = "augmentation 'standard'"
+WHERE = "data.augment"
 
 
 def refuse_successor() -> None:

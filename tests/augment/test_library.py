@@ -25,7 +25,7 @@ print("albumentations" in sys.modules)
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     error, imported = printed.splitlines()
     assert error == (
-        "augmentation 'standard': albumentationsx 2.3.0 (AGPL-3.0) is installed in place of albumentations, under the "
+        "data.augment: albumentationsx 2.3.0 (AGPL-3.0) is installed in place of albumentations, under the "
         "same import name. pip uninstall albumentationsx && pip install --force-reinstall --no-deps "
         '"albumentations==2.0.8"'
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from volseg_augment.plugin import volseg_augmentations
+from volseg_core.api import REQUIRED
 
 COMPONENTS = pytest.mark.parametrize("component", volseg_augmentations(), ids=lambda component: component.name)
 
@@ -19,26 +20,34 @@ def target(component: Any) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def test_both_augmentations_are_described() -> None:
-    assert [component.name for component in volseg_augmentations()] == ["none", "standard"]
+def test_every_augmentation_is_described() -> None:
+    names = ["none", "standard", "light", "strong", "em", "ct", "albumentations"]
+    assert [component.name for component in volseg_augmentations()] == names
 
 
 @COMPONENTS
 def test_parameters_are_those_of_the_target(component: Any) -> None:
     parameters = inspect.signature(target(component)).parameters
-    assert {name: each.default for name, each in parameters.items()} == {
+    assert {name: REQUIRED if each.default is each.empty else each.default for name, each in parameters.items()} == {
         name: param.default for name, param in component.params.items()
     }
     assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in parameters.values())
 
 
+PRESETS = [component for component in volseg_augmentations() if len(component.params) > 1]
+
+
+@pytest.mark.parametrize("component", PRESETS, ids=lambda component: component.name)
 @pytest.mark.parametrize("edge", ["min", "max"])
-def test_both_ends_of_every_range_can_be_drawn(edge: str) -> None:
-    (standard,) = (component for component in volseg_augmentations() if component.name == "standard")
-    limits = {name: getattr(param, edge) for name, param in standard.params.items() if param.type == "float"}
+def test_both_ends_of_every_range_can_be_drawn(component: Any, edge: str) -> None:
+    limits = {
+        name: getattr(param, edge) if getattr(param, edge) is not None else 1000
+        for name, param in component.params.items()
+        if param.type in ("float", "int")
+    }
     image = np.random.default_rng(0).random((24, 24, 3), np.float32)
-    augment = target(standard)(**limits)
-    for seed in range(5):
+    augment = target(component)(**limits)
+    for seed in range(8):
         drawn, _ = augment(image, np.zeros((24, 24), np.int32), seed)
         assert np.isfinite(drawn).all()
 

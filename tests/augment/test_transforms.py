@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from volseg_augment.standard import DISPLACEMENT, SPACING
+from volseg_augment.steps import DISPLACEMENT, SPACING
 from volseg_augment.transforms import Contrast, Elastic
 
 
