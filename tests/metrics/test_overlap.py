@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volseg_metrics.overlap import Dice, Iou, Overlap
+from volseg_metrics.overlap import Dice, Iou, Overlap, Precision, Recall
 
 NAMES = ("background", "cell", "vessel", "wall")
-each_metric = pytest.mark.parametrize("kind", [Dice, Iou])
+each_metric = pytest.mark.parametrize("kind", [Dice, Iou, Precision, Recall])
 
 
 class Case(NamedTuple):
@@ -42,8 +42,13 @@ def brute_force(kind: type[Overlap], case: Case) -> dict[str, float]:
         predicted = set(np.flatnonzero((case.prediction == index) & kept))
         true = set(np.flatnonzero((case.target == index) & kept))
         common, either = len(predicted & true), len(predicted | true)
-        below = either if kind is Iou else len(predicted) + len(true)
-        scores[f"{kind.name}/{name}"] = math.nan if not either else (1 if kind is Iou else 2) * common / below
+        above, below = {
+            Dice: (2 * common, len(predicted) + len(true)),
+            Iou: (common, either),
+            Precision: (common, len(predicted)),
+            Recall: (common, len(true)),
+        }[kind]
+        scores[f"{kind.name}/{name}"] = math.nan if not either else above and above / below
     known = [value for value in scores.values() if value == value]  # noqa: PLR0124 - nan is what differs from itself
     return {kind.name: sum(known) / len(known) if known else math.nan} | scores
 
@@ -94,6 +99,19 @@ def test_values_by_hand() -> None:
     assert score(Iou(classes=NAMES[:2]), prediction, target) == pytest.approx(
         {"iou": (1 / 3 + 1 / 2) / 2, "iou/background": 1 / 3, "iou/cell": 1 / 2}
     )
+    prediction, target = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 1, 1, 0])
+    assert score(Precision(classes=NAMES[:2]), prediction, target) == pytest.approx(
+        {"precision": (1 / 3 + 1 / 2) / 2, "precision/background": 1 / 3, "precision/cell": 1 / 2}
+    )
+    assert score(Recall(classes=NAMES[:2]), prediction, target) == pytest.approx(
+        {"recall": (1 / 2 + 1 / 3) / 2, "recall/background": 1 / 2, "recall/cell": 1 / 3}
+    )
+
+
+def test_not_to_predict_a_class_does_not_raise_the_mean_precision() -> None:
+    scores = score(Precision(classes=NAMES[:2]), np.array([0, 0, 0]), np.array([0, 0, 1]))
+    assert scores["precision/cell"] == 0.0
+    assert scores["precision"] == pytest.approx((2 / 3 + 0) / 2)
 
 
 @each_metric
@@ -111,11 +129,20 @@ def test_a_class_that_is_only_predicted_scores_zero(kind: type[Overlap]) -> None
     assert scores[kind.name] == scores[f"{kind.name}/background"] / 2
 
 
+@settings(max_examples=40, deadline=None)
+@given(case=cases())
+def test_dice_is_the_harmonic_mean_of_precision_and_recall(case: Case) -> None:
+    dice, precision, recall = (score(kind(classes=NAMES), *case) for kind in (Dice, Precision, Recall))
+    for name in NAMES:
+        p, r = precision[f"precision/{name}"], recall[f"recall/{name}"]
+        assert dice[f"dice/{name}"] == pytest.approx(2 * p * r / (p + r) if p + r else p, nan_ok=True)
+
+
 @each_metric
 def test_the_background_may_be_left_out_of_the_mean(kind: type[Overlap]) -> None:
     prediction, target = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
     scores = score(kind(classes=NAMES, background=False), prediction, target)
-    assert scores[kind.name] == scores[f"{kind.name}/cell"] < scores[f"{kind.name}/background"]
+    assert scores[kind.name] == scores[f"{kind.name}/cell"] != scores[f"{kind.name}/background"]
 
 
 @each_metric
