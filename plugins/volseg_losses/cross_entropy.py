@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from volseg_core.api import UsageError
+from volseg_core.api import Param, UsageError
 from volseg_losses.inputs import LossInputs, prepare
+from volseg_losses.weights import class_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,29 +25,33 @@ class CrossEntropyLoss(nn.Module):
 
     Args:
         label_smoothing: ``s`` in [0, 1].
-        class_weights: ``w`` in class order, for a binary task those of background and foreground.
+        weights: ``w`` in class order, for a binary task those of background and foreground; ``auto`` takes
+            ``1 / sqrt(voxels of the class)`` (`volseg_losses.weights.class_weights`).
         task: ``multiclass`` or ``binary``.
         num_classes: channels of a multiclass output.
+        class_counts: labelled training voxels of each class, for ``auto``.
 
     Raises:
-        UsageError: the number of weights is not that of the classes, or all of them are 0.
+        UsageError: the number of weights is not that of the classes, all of them are 0, or ``auto`` without counts.
     """
 
-    class_weights: Tensor | None
+    weights: Tensor | None
 
     def __init__(
         self,
         *,
         label_smoothing: float = 0.0,
-        class_weights: Sequence[float] | None = None,
+        weights: Any = None,
         task: str,
         num_classes: int,
+        class_counts: Sequence[int] | None,
     ) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
         self.task = task
-        weights = None if class_weights is None else _checked(class_weights, 2 if task == "binary" else num_classes)
-        self.register_buffer("class_weights", weights, persistent=False)
+        classes = 2 if task == "binary" else num_classes
+        checked = class_weights(weights, class_counts, classes=classes, where="loss 'cross-entropy'")
+        self.register_buffer("weights", checked, persistent=False)
 
     def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the loss of logits (N, C, *S); 0 when no voxel is labelled.
@@ -55,12 +60,10 @@ class CrossEntropyLoss(nn.Module):
         ``valid`` is bool, True where labelled, None for everywhere.
         """
         inputs = prepare(output, target, valid, task=self.task)
-        weights = None if self.class_weights is None else self.class_weights.to(inputs.logits)
+        weights = None if self.weights is None else self.weights.to(inputs.logits)
         per_voxel = self._binary if self.task == "binary" else self._multiclass
         values, shares = per_voxel(inputs, weights)
-        total = shares.masked_fill(~inputs.valid, 0).sum()
-        # a product rather than a quotient, so that a batch without labels has gradient 0 and not NaN
-        return values.masked_fill(~inputs.valid, 0).sum() * torch.where(total > 0, 1 / total, 0)
+        return mean_over_voxels(values, shares, inputs.valid)
 
     def _multiclass(self, inputs: LossInputs, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         # the caller sums: torch's own weighted sum is not deterministic on CUDA
@@ -78,13 +81,60 @@ class CrossEntropyLoss(nn.Module):
         return values, background * (1 - target) + foreground * target
 
 
-def _checked(class_weights: Sequence[float], expected: int) -> Tensor:
-    weights = list(class_weights)
-    where = "loss 'cross-entropy'"
-    if len(weights) != expected:
-        raise UsageError(
-            where, f"class_weights {weights!r} has {len(weights)} items", f"Give one per class: {expected}"
+class BinaryCrossEntropyLoss(nn.Module):
+    """Average ``-(pos_weight * t log p + (1 - t) log(1 - p))`` over the labelled voxels.
+
+    The average counts each voxel once, as torch's `BCEWithLogitsLoss` does; `CrossEntropyLoss` of a binary task
+    divides by the weights instead. Without ``pos_weight`` they are the same.
+
+    Args:
+        pos_weight: weight of foreground voxels; null for 1, ``auto`` for the ratio of the weights that
+            cross-entropy would take, ``sqrt(background / foreground voxels)``.
+        class_counts: labelled training voxels of background and foreground, for ``auto``.
+
+    Raises:
+        UsageError: ``pos_weight`` is neither, or ``auto`` without counts of both classes.
+    """
+
+    pos_weight: Tensor | None
+
+    def __init__(self, *, pos_weight: Any = None, class_counts: Sequence[int] | None) -> None:
+        super().__init__()
+        self.register_buffer("pos_weight", _pos_weight(pos_weight, class_counts), persistent=False)
+
+    def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return the loss of logits (N, 1, *S) and a float target of that shape in [0, 1]; 0 when nothing is labelled.
+
+        ``valid`` is bool, True where labelled, None for everywhere.
+        """
+        inputs = prepare(output, target, valid, task="binary")
+        values = functional.binary_cross_entropy_with_logits(
+            inputs.logits,
+            inputs.target.to(inputs.logits),
+            pos_weight=None if self.pos_weight is None else self.pos_weight.to(inputs.logits),
+            reduction="none",
         )
-    if not any(weights):
-        raise UsageError(where, f"class_weights {weights!r} leave nothing to learn", "At least one must be above 0")
-    return torch.tensor(weights)
+        return mean_over_voxels(values, torch.ones_like(values), inputs.valid)
+
+
+def mean_over_voxels(values: Tensor, shares: Tensor, valid: Tensor) -> Tensor:
+    """Return the sum of ``values`` over the sum of ``shares``, both where ``valid``; 0 where that is 0."""
+    total = shares.masked_fill(~valid, 0).sum()
+    # a product rather than a quotient, so that a batch without labels has gradient 0 and not NaN
+    return values.masked_fill(~valid, 0).sum() * torch.where(total > 0, 1 / total, 0)
+
+
+def _pos_weight(given: Any, counts: Sequence[int] | None) -> Tensor | None:
+    where = "loss 'binary-cross-entropy'"
+    if given is None:
+        return None
+    if given == "auto":
+        if counts is None or not all(counts):
+            what = "pos_weight 'auto' needs training voxels of background and foreground, which are not there"
+            raise UsageError(where, what, "Give a number")
+        background, foreground = counts
+        return torch.tensor(background / foreground).sqrt()
+    try:
+        return torch.tensor(Param("float", min=0).coerce(given))
+    except ValueError as error:
+        raise UsageError(where, f"pos_weight: {error}", "Give a number, 'auto' or null") from error

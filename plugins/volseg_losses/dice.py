@@ -1,34 +1,27 @@
-"""Soft Dice over labelled voxels."""
+"""Soft Dice over labelled voxels, by class and generalised."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from volseg_losses.inputs import LossInputs, prepare
+from volseg_losses.counts import OverlapLoss, ratio, soft_counts
+from volseg_losses.inputs import as_multiclass, prepare
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class _Sums(NamedTuple):
-    """Sums over labelled voxels: per class (R, K), and the number of voxels (R, 1)."""
-
-    common: Tensor
-    predicted: Tensor
-    labelled: Tensor
-    voxels: Tensor
+    from volseg_losses.counts import SoftCounts
 
 
-class DiceLoss(nn.Module):
+class DiceLoss(OverlapLoss):
     """Average ``1 - (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth)`` over the classes.
 
     ``p`` are probabilities (softmax or sigmoid of the logits), ``t`` the one-hot target; ``squared`` has
-    ``sum(p^2) + sum(t^2)`` below (Milletari et al. 2016, doi:10.1109/3DV.2016.79).
-
-    A class without a labelled voxel has no overlap to speak of and is left out of the mean: what is predicted of it
-    already lowers the classes that are there. Where that leaves no class (no foreground, in a binary task or with
-    ``classes="foreground"``), the loss is the mean probability of the foreground (with ``squared``, of its
-    square): 0 for a right answer, and with a gradient that removes a wrong one.
+    ``sum(p^2) + sum(t^2)`` below (Milletari et al. 2016, doi:10.1109/3DV.2016.79), and then a batch without
+    foreground costs the mean of the squared probabilities. Absent classes: see `OverlapLoss`.
 
     Args:
         smooth: added to numerator and denominator, in voxels.
@@ -47,51 +40,47 @@ class DiceLoss(nn.Module):
         average: str = "batch",
         task: str,
     ) -> None:
-        super().__init__()
+        super().__init__(classes=classes, average=average, task=task)
         self.smooth = smooth
-        self.squared = squared
-        self.classes = classes
+        self.power = 2 if squared else 1
+
+    def missed(self, counts: SoftCounts) -> Tensor:
+        """Return one minus the Dice of each class."""
+        return 1 - (2 * counts.common + self.smooth) / (counts.predicted + counts.labelled + self.smooth)
+
+
+class GeneralisedDiceLoss(nn.Module):
+    """``1 - 2 sum_k w_k sum(p_k t_k) / sum_k w_k (sum(p_k) + sum(t_k))``, ``w_k = 1 / sum(t_k) ** power``.
+
+    One ratio over all classes, in which small ones weigh more (Sudre et al. 2017, doi:10.1007/978-3-319-67558-9_28).
+    A binary task is scored as two classes: of one class alone the weight would cancel and leave Dice. An absent
+    class has no finite weight and is left out; what is predicted of it lowers the classes that are there.
+
+    Args:
+        power: 2 as in the paper; 1 lets a handful of voxels rule less, 0 weighs all classes alike.
+        average: ``batch`` sums over the batch as if it were one volume; ``sample`` takes the mean of the samples.
+        task: ``multiclass`` or ``binary``.
+    """
+
+    def __init__(self, *, power: float = 2.0, average: str = "batch", task: str) -> None:
+        super().__init__()
+        self.power = power
         self.average = average
         self.task = task
 
     def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the loss of logits (N, C, *S), in [0, 1]; 0 when no voxel is labelled.
 
-        ``target`` is int64 (N, *S) with -1 where ignored, or for a binary task float (N, 1, *S) in [0, 1];
+        ``target`` is int64 (N, *S) with -1 where ignored, or for a binary task float (N, 1, *S) in {0, 1};
         ``valid`` is bool, True where labelled, None for everywhere.
         """
-        sums = self._sums(prepare(output, target, valid, task=self.task))
-        present = sums.labelled > 0
-        counted = present.sum(dim=1, keepdim=True)
-        below = torch.where(present, sums.predicted + sums.labelled + self.smooth, 1)
-        missed = (1 - (2 * sums.common + self.smooth) / below).masked_fill(~present, 0)
-        overlap = missed.sum(dim=1, keepdim=True) / counted.clamp_min(1)
-        spurious = sums.predicted.sum(dim=1, keepdim=True) / sums.voxels.clamp_min(1)
-        losses = torch.where(counted > 0, overlap, spurious)
-        # rows without a labelled voxel are 0 and leave the mean
-        return losses.sum() / (sums.voxels > 0).sum().clamp_min(1)
-
-    def _sums(self, inputs: LossInputs) -> _Sums:
-        probabilities, truth = self._channels(inputs)
-        valid = inputs.valid.flatten(1).unsqueeze(1)
-        probabilities = probabilities.flatten(2).masked_fill(~valid, 0)
-        truth = truth.flatten(2) & valid if truth.dtype == torch.bool else truth.flatten(2)
-        power = 2 if self.squared else 1
-        sums = _Sums(
-            (probabilities * truth).sum(dim=2),
-            probabilities.pow(power).sum(dim=2),
-            truth.to(probabilities.dtype).pow(power).sum(dim=2),
-            valid.sum(dim=2),
-        )
-        if self.average == "sample":
-            return sums
-        return _Sums(*(each.sum(dim=0, keepdim=True) for each in sums))
-
-    def _channels(self, inputs: LossInputs) -> tuple[Tensor, Tensor]:
-        """Return probabilities and truth (N, K, *S) of the classes that count."""
-        if self.task == "binary":
-            return inputs.logits.sigmoid(), inputs.target.to(inputs.logits)
-        first = 1 if self.classes == "foreground" else 0
-        ids = torch.arange(first, inputs.logits.shape[1], device=inputs.target.device)
-        ids = ids.reshape(1, -1, *[1] * (inputs.target.ndim - 1))
-        return inputs.logits.softmax(dim=1)[:, first:], inputs.target.unsqueeze(1) == ids
+        inputs = as_multiclass(prepare(output, target, valid, task=self.task), task=self.task)
+        counts = soft_counts(inputs, task="multiclass", classes="all", average=self.average)
+        present = counts.labelled > 0
+        # shares rather than voxels, so that large windows do not underflow
+        shares = torch.where(present, counts.labelled / counts.voxels.clamp_min(1), 1)
+        weights = shares.pow(-self.power).masked_fill(~present, 0)
+        below = (weights * (counts.predicted + counts.labelled)).sum(dim=1)
+        overlap = ratio((2 * weights * counts.common).sum(dim=1), below)
+        rows = counts.voxels.squeeze(1) > 0
+        return (1 - overlap).masked_fill(~rows, 0).sum() / rows.sum().clamp_min(1)

@@ -22,6 +22,23 @@ class LossInputs(NamedTuple):
     valid: Tensor
 
 
+class Channels(NamedTuple):
+    """One channel for each class that counts, all 0 where ignored.
+
+    ``probabilities`` (N, K, *S); ``truth`` (N, K, *S), bool for multiclass, for binary float in [0, 1]; ``valid`` bool
+    (N, 1, *S).
+    """
+
+    probabilities: Tensor
+    truth: Tensor
+    valid: Tensor
+
+    @property
+    def masks(self) -> Tensor:
+        """The truth as bool (N, K, *S)."""
+        return self.truth > 0.5  # noqa: PLR2004  (half way between background and foreground)
+
+
 def prepare(output: Tensor, target: Tensor, valid: Tensor | None, *, task: str) -> LossInputs:
     """Return the tensors that a loss works on, cut off from ignored voxels.
 
@@ -43,6 +60,31 @@ def prepare(output: Tensor, target: Tensor, valid: Tensor | None, *, task: str) 
         known = known & valid.reshape(expected)
     over_channels = known if binary else known.unsqueeze(1)
     return LossInputs(logits.masked_fill(~over_channels, 0), target.masked_fill(~known, 0), known)
+
+
+def as_multiclass(inputs: LossInputs, *, task: str) -> LossInputs:
+    """Return a binary problem as that of the two classes whose logits are 0 and the output; others unchanged."""
+    if task != "binary":
+        return inputs
+    both = torch.cat([torch.zeros_like(inputs.logits), inputs.logits], dim=1)
+    truth = (inputs.target > 0.5).to(torch.int64)  # noqa: PLR2004
+    return LossInputs(both, truth.squeeze(1), inputs.valid.squeeze(1))
+
+
+def class_channels(inputs: LossInputs, *, task: str, classes: str) -> Channels:
+    """Return probabilities and truth of the classes that count.
+
+    ``classes`` is ``all``, or ``foreground`` for all but class 0; a binary task has only the foreground.
+    """
+    if task == "binary":
+        probabilities, truth = inputs.logits.sigmoid(), inputs.target.to(inputs.logits)
+        return Channels(probabilities.masked_fill(~inputs.valid, 0), truth, inputs.valid)
+    first = 1 if classes == "foreground" else 0
+    valid = inputs.valid.unsqueeze(1)
+    ids = torch.arange(first, inputs.logits.shape[1], device=inputs.target.device)
+    ids = ids.reshape(1, -1, *[1] * (inputs.target.ndim - 1))
+    probabilities = inputs.logits.softmax(dim=1)[:, first:]
+    return Channels(probabilities.masked_fill(~valid, 0), (inputs.target.unsqueeze(1) == ids) & valid, valid)
 
 
 def _refuse(name: str, tensor: Tensor, output: Tensor, task: str) -> None:

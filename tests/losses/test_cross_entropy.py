@@ -1,41 +1,48 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from volseg_core.api import UsageError
-from volseg_losses.cross_entropy import CrossEntropyLoss
+from volseg_losses.cross_entropy import BinaryCrossEntropyLoss, CrossEntropyLoss
 
 # two voxels of two classes: p = (3/4, 1/4) and (1/5, 4/5)
 LOGITS = torch.tensor([[[math.log(3), 0.0], [0.0, math.log(4)]]], dtype=torch.float64).reshape(1, 2, 1, 2)
 TARGET = torch.tensor([[[0, 0]]])
 
 
+def cross_entropy(
+    *, task: str, num_classes: int, class_counts: list[int] | None = None, **params: Any
+) -> CrossEntropyLoss:
+    return CrossEntropyLoss(task=task, num_classes=num_classes, class_counts=class_counts, **params)
+
+
 def test_the_value_is_the_mean_negative_log_probability() -> None:
-    loss = CrossEntropyLoss(task="multiclass", num_classes=2)
+    loss = cross_entropy(task="multiclass", num_classes=2)
     assert loss(LOGITS, TARGET).item() == pytest.approx((math.log(4 / 3) + math.log(5)) / 2)
 
 
 def test_the_mean_is_over_labelled_voxels_only() -> None:
-    loss = CrossEntropyLoss(task="multiclass", num_classes=2)
+    loss = cross_entropy(task="multiclass", num_classes=2)
     assert loss(LOGITS, torch.tensor([[[0, -1]]])).item() == pytest.approx(math.log(4 / 3))
 
 
 def test_weights_count_voxels_by_their_class() -> None:
-    loss = CrossEntropyLoss(task="multiclass", num_classes=2, class_weights=[1, 3])
+    loss = cross_entropy(task="multiclass", num_classes=2, weights=[1, 3])
     expected = (math.log(4 / 3) + 3 * math.log(5 / 4)) / 4
     assert loss(LOGITS, torch.tensor([[[0, 1]]])).item() == pytest.approx(expected)
 
 
 def test_smoothing_shares_the_target() -> None:
-    loss = CrossEntropyLoss(task="multiclass", num_classes=2, label_smoothing=0.2)
+    loss = cross_entropy(task="multiclass", num_classes=2, label_smoothing=0.2)
     first = 0.9 * math.log(4 / 3) + 0.1 * math.log(4)
     second = 0.9 * math.log(5) + 0.1 * math.log(5 / 4)
     assert loss(LOGITS, TARGET).item() == pytest.approx((first + second) / 2)
 
 
 def test_a_class_of_weight_zero_alone_gives_zero() -> None:
-    loss = CrossEntropyLoss(task="multiclass", num_classes=2, class_weights=[0, 1], label_smoothing=0.1)
+    loss = cross_entropy(task="multiclass", num_classes=2, weights=[0, 1], label_smoothing=0.1)
     logits = LOGITS.clone().requires_grad_()
     value = loss(logits, TARGET)
     value.backward()
@@ -46,7 +53,7 @@ def test_a_class_of_weight_zero_alone_gives_zero() -> None:
 def test_binary_by_hand() -> None:
     logits = torch.tensor([math.log(3), -math.log(4)]).reshape(1, 1, 1, 2)
     target = torch.tensor([1.0, 1.0]).reshape(1, 1, 1, 2)
-    loss = CrossEntropyLoss(task="binary", num_classes=1)
+    loss = cross_entropy(task="binary", num_classes=1)
     assert loss(logits, target).item() == pytest.approx((math.log(4 / 3) + math.log(5)) / 2)
 
 
@@ -57,16 +64,16 @@ def test_binary_is_the_two_class_problem(weights: list[float] | None, smoothing:
     logit = 4 * torch.randn(2, 1, 3, 4, 5, generator=random, dtype=torch.float64)
     target = torch.randint(0, 2, (2, 3, 4, 5), generator=random)
     valid = torch.rand(2, 3, 4, 5, generator=random) < 0.7
-    options = {"label_smoothing": smoothing, "class_weights": weights}
-    binary = CrossEntropyLoss(task="binary", num_classes=1, **options)
-    pair = CrossEntropyLoss(task="multiclass", num_classes=2, **options)
+    options = {"label_smoothing": smoothing, "weights": weights}
+    binary = cross_entropy(task="binary", num_classes=1, **options)
+    pair = cross_entropy(task="multiclass", num_classes=2, **options)
     both = torch.cat([torch.zeros_like(logit), logit], dim=1)
     value = binary(logit, target.unsqueeze(1).float(), valid.unsqueeze(1))
     torch.testing.assert_close(value, pair(both, target, valid))
 
 
 def test_extreme_binary_logits_stay_finite() -> None:
-    loss = CrossEntropyLoss(task="binary", num_classes=1)
+    loss = cross_entropy(task="binary", num_classes=1)
     logits = torch.tensor([1e4, -1e4]).reshape(1, 1, 1, 2).requires_grad_()
     value = loss(logits, torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2))
     value.backward()
@@ -75,18 +82,74 @@ def test_extreme_binary_logits_stay_finite() -> None:
 
 
 def test_the_weights_are_no_part_of_a_checkpoint() -> None:
-    loss = CrossEntropyLoss(task="multiclass", num_classes=2, class_weights=[1, 3])
+    loss = cross_entropy(task="multiclass", num_classes=2, weights=[1, 3])
     assert not loss.state_dict()
+
+
+def test_auto_weights_are_those_of_the_training_voxels() -> None:
+    counted = cross_entropy(task="multiclass", num_classes=2, weights="auto", class_counts=[900, 100])
+    given = cross_entropy(task="multiclass", num_classes=2, weights=[1, 3])
+    target = torch.tensor([[[0, 1]]])
+    torch.testing.assert_close(counted(LOGITS, target), given(LOGITS, target))
+
+
+def test_auto_weights_of_a_binary_task_are_those_of_background_and_foreground() -> None:
+    loss = cross_entropy(task="binary", num_classes=1, weights="auto", class_counts=[900, 100])
+    assert loss.weights is not None
+    assert loss.weights.tolist() == pytest.approx([0.5, 1.5])
 
 
 @pytest.mark.parametrize(("task", "expected"), [("multiclass", 3), ("binary", 2)])
 def test_the_number_of_weights_is_checked(task: str, expected: int) -> None:
     with pytest.raises(UsageError) as raised:
-        CrossEntropyLoss(task=task, num_classes=3, class_weights=[1.0])
-    text = f"loss 'cross-entropy': class_weights [1.0] has 1 items. Give one per class: {expected}"
+        cross_entropy(task=task, num_classes=3, weights=[1.0])
+    text = f"loss 'cross-entropy': weights [1.0] has 1 items. Give one per class: {expected}"
     assert str(raised.value) == text
 
 
-def test_weights_that_are_all_zero_are_refused() -> None:
-    with pytest.raises(UsageError, match="leave nothing to learn"):
-        CrossEntropyLoss(task="multiclass", num_classes=2, class_weights=[0, 0])
+# four voxels of foreground probability 3/4, 3/4, 1/4, 1/4
+FOREGROUND = (math.log(3) * torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)).reshape(1, 1, 2, 2)
+MASK = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]], dtype=torch.float64)
+
+
+def test_binary_cross_entropy_by_hand() -> None:
+    value = BinaryCrossEntropyLoss(pos_weight=3, class_counts=None)(FOREGROUND, MASK)
+    assert value.item() == pytest.approx((3 * math.log(4 / 3) + math.log(4) + 3 * math.log(4) + math.log(4 / 3)) / 4)
+
+
+def test_binary_cross_entropy_without_a_weight_is_cross_entropy() -> None:
+    plain = BinaryCrossEntropyLoss(class_counts=None)(FOREGROUND, MASK)
+    torch.testing.assert_close(plain, cross_entropy(task="binary", num_classes=1)(FOREGROUND, MASK))
+
+
+@pytest.mark.parametrize("pos_weight", [None, 0.2, 5.0])
+def test_binary_cross_entropy_is_that_of_torch(pos_weight: float | None) -> None:
+    random = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(2, 1, 3, 4, generator=random)
+    target = torch.randint(0, 2, logits.shape, generator=random).float()
+    torchs = torch.nn.BCEWithLogitsLoss(pos_weight=None if pos_weight is None else torch.tensor(pos_weight))
+    ours = BinaryCrossEntropyLoss(pos_weight=pos_weight, class_counts=None)
+    torch.testing.assert_close(ours(logits, target), torchs(logits, target))
+
+
+def test_an_auto_pos_weight_is_the_root_of_the_ratio_of_voxels() -> None:
+    counted = BinaryCrossEntropyLoss(pos_weight="auto", class_counts=[900, 100])(FOREGROUND, MASK)
+    torch.testing.assert_close(counted, BinaryCrossEntropyLoss(pos_weight=3, class_counts=None)(FOREGROUND, MASK))
+
+
+@pytest.mark.parametrize("counts", [None, [5, 0]])
+def test_an_auto_pos_weight_needs_voxels_of_both_classes(counts: list[int] | None) -> None:
+    with pytest.raises(UsageError) as raised:
+        BinaryCrossEntropyLoss(pos_weight="auto", class_counts=counts)
+    what = "pos_weight 'auto' needs training voxels of background and foreground, which are not there. Give a number"
+    assert str(raised.value) == f"loss 'binary-cross-entropy': {what}"
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [("often", "'often' is not a float"), (-1.0, "-1.0 is below the minimum 0"), ([1.0], "[1.0] is not a float")],
+)
+def test_a_pos_weight_that_is_no_number_is_refused(given: Any, rule: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        BinaryCrossEntropyLoss(pos_weight=given, class_counts=[1, 1])
+    assert str(raised.value) == f"loss 'binary-cross-entropy': pos_weight: {rule}. Give a number, 'auto' or null"

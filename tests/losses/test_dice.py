@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from volseg_losses.dice import DiceLoss
+from volseg_losses.dice import DiceLoss, GeneralisedDiceLoss
 
 # four voxels whose foreground probabilities are 3/4, 3/4, 1/4, 1/4
 LOGIT = (math.log(3) * torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)).reshape(1, 1, 2, 2)
@@ -86,3 +86,40 @@ def test_sums_beyond_half_precision_keep_their_ratio() -> None:
     value = DiceLoss(task="binary")(logits, torch.ones(1, 1, 64, 64, 64))
     probability = 1 / (1 + math.exp(-8))
     assert value.item() == pytest.approx(1 - 2 * probability / (1 + probability), abs=1e-5)
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_generalised_dice_is_one_ratio_of_weighted_classes(power: float) -> None:
+    value = GeneralisedDiceLoss(task="multiclass", power=power)(TWO_CLASSES, TRUTH)
+    background, foreground = 1.0, 3.0**-power
+    above = 2 * (background * 0.75 + foreground * 1.75)
+    below = background * (2 + 1) + foreground * (2 + 3)
+    assert value.item() == pytest.approx(1 - above / below)
+
+
+def test_generalised_dice_of_a_binary_task_is_that_of_two_classes() -> None:
+    pair = GeneralisedDiceLoss(task="multiclass")(TWO_CLASSES, TRUTH)
+    torch.testing.assert_close(GeneralisedDiceLoss(task="binary")(LOGIT, BINARY_TRUTH), pair)
+
+
+def test_generalised_dice_has_no_weight_for_an_absent_class() -> None:
+    three = torch.cat([TWO_CLASSES, torch.full_like(LOGIT, -30.0)], dim=1)
+    pair = GeneralisedDiceLoss(task="multiclass")(TWO_CLASSES, TRUTH)
+    torch.testing.assert_close(GeneralisedDiceLoss(task="multiclass")(three, TRUTH), pair)
+
+
+def test_generalised_dice_by_sample_is_the_mean_of_the_samples() -> None:
+    loss = GeneralisedDiceLoss(task="multiclass", average="sample")
+    both = loss(torch.cat([TWO_CLASSES, -TWO_CLASSES]), torch.cat([TRUTH, TRUTH]))
+    torch.testing.assert_close(both, (loss(TWO_CLASSES, TRUTH) + loss(-TWO_CLASSES, TRUTH)) / 2)
+
+
+def test_generalised_dice_of_large_windows_does_not_underflow() -> None:
+    target = torch.zeros(1, 64, 64, 64, dtype=torch.int64)
+    target[0, 0, 0, :8] = 1
+    value = GeneralisedDiceLoss(task="multiclass")(torch.zeros(1, 2, 64, 64, 64), target)
+    voxels, few = 64**3, 8
+    weights = (voxels - few) ** -2.0, few**-2.0
+    above = weights[0] * (voxels - few) + weights[1] * few
+    below = weights[0] * (1.5 * voxels - few) + weights[1] * (voxels / 2 + few)
+    assert value.item() == pytest.approx(1 - above / below, rel=1e-5)
