@@ -41,8 +41,7 @@ class ComparedClasses:
     ) -> None:
         self.ours, self.truth, self.chances = ours, truth, chances
         self.where = (ours.grid.source or "prediction", truth.grid.source or "labels")
-        found = {name: _ids(source, name) for source, name in zip((ours, truth), self.where, strict=True)}
-        ids = set().union(*found.values())
+        ids = _ids(ours, self.where[0]) | _ids(truth, self.where[1])
         if not ids - set(ignore):
             raise DataError(self.where[1], "has no labelled voxel: every voxel is ignored")
         channels = [] if chances is None else _channel_ids(chances, sorted(ids - set(ignore)))
