@@ -26,7 +26,11 @@ _PICKLES = (b"\x80", b"PK\x03\x04")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The contract of a trained network: what goes in, what comes out and how to prepare it."""
+    """The contract of a trained network: what goes in, what comes out and how to prepare it.
+
+    ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once.
+    ``members`` networks of one kind share a file, as an ensemble whose probabilities are averaged.
+    """
 
     task: str
     in_channels: int
@@ -36,10 +40,17 @@ class ModelSpec:
     divisor: int
     min_size: int
     dims: int = 2
+    neighbours: int = 0
+    members: int = 1
     window: tuple[int, ...] = ()
     spacing: tuple[float, float, float] | None = None
     unit: str = ""
     made_with: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def volume_channels(self) -> int:
+        """Channels of a volume that the network segments."""
+        return self.in_channels // (2 * self.neighbours + 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain data (``volseg.spec``)."""
@@ -70,6 +81,8 @@ class ModelSpec:
                 divisor=int(content["divisor"]),
                 min_size=int(content["min_size"]),
                 dims=int(content["dims"]),
+                neighbours=int(content["neighbours"]),
+                members=int(content["members"]),
                 window=tuple(map(int, content["window"])),
                 spacing=_spacing(content["spacing"]),
                 unit=str(content["unit"]),

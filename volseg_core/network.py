@@ -67,6 +67,25 @@ def build_network(
     return network
 
 
+def trained_network(catalog: Catalog, recipe: Recipe, model: ModelFile) -> nn.Module:
+    """Return the network of a model file with its weights, ready for prediction; of several members an ensemble.
+
+    Raises:
+        DataError: the tensors do not fit the recipe's network.
+    """
+    from volseg_core.training.ensemble import Ensemble
+    from volseg_core.training.targets import output_channels
+
+    spec = model.spec
+    channels = output_channels(spec.task, len(spec.classes))
+    members = [
+        build_network(catalog, recipe, spec.in_channels, channels, pretrained=False) for _ in range(spec.members)
+    ]
+    network = members[0] if len(members) == 1 else Ensemble(members, spec.task)
+    load_tensors(network, model, skip=())
+    return network.eval()
+
+
 def size_rules(recipe: Recipe) -> tuple[int, int]:
     """Return the divisor and the minimum of the network's input size."""
     architecture = recipe.architecture.provided.component
@@ -78,15 +97,6 @@ def size_rules(recipe: Recipe) -> tuple[int, int]:
         if encoder.strides:
             divisor = math.lcm(divisor, encoder.strides[-1])
     return divisor, architecture.min_size
-
-
-def load_weights(network: nn.Module, model: ModelFile) -> None:
-    """Fill a network with the tensors of a model file.
-
-    Raises:
-        DataError: names or shapes differ.
-    """
-    load_tensors(network, model, skip=())
 
 
 def load_tensors(network: nn.Module, model: ModelFile, skip: tuple[str, ...]) -> None:

@@ -11,10 +11,7 @@ from volseg_core.data.split import Region, whole
 from volseg_core.data.windows import (
     BatchPlan,
     Group,
-    SliceDataset,
     WindowDataset,
-    pad_labels,
-    validation_slices,
     window_groups,
     with_turns,
 )
@@ -36,7 +33,7 @@ def noisy(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray,
 
 
 def groups_of(
-    *volumes: Labelled, axes: str = "zyx", window: Any = None, divisor: int = 8, minimum: int = 8
+    *volumes: Labelled, axes: str = "zyx", window: Any = "auto", divisor: int = 8, minimum: int = 8
 ) -> list[Group]:
     return window_groups([whole(volume) for volume in volumes], axes, window, divisor, minimum)
 
@@ -234,54 +231,9 @@ def test_groups_are_drawn_by_how_many_windows_they_hold(labelled: Callable[..., 
     assert np.mean(drawn) == pytest.approx(0.1, abs=0.05)
 
 
-@pytest.mark.parametrize("axis", "zyx")
-def test_validation_sees_whole_slices_padded_without_labels(labelled: Callable[..., Labelled], axis: Any) -> None:
-    volume = labelled((5, 9, 14))
-    region = Region(volume, (slice(2, 5), slice(0, 9), slice(0, 14)))
-    view = View.parse(axis)
-    planes, labels = view.apply(volume.data[0][region.box]), view.apply(volume.labels[region.box])
-    dataset = SliceDataset(validation_slices([region], axis, 100), 8, 16)
-    assert len(dataset) == len(planes)
-    for index, (height, width) in enumerate([planes.shape[1:]] * len(planes)):
-        seen, target = dataset[index]
-        assert seen.shape == (1, 16, 16)
-        np.testing.assert_array_equal(seen[0, :height, :width], planes[index])
-        np.testing.assert_array_equal(target[:height, :width], labels[index])
-        assert (target >= 0).sum() == height * width
-
-
-def test_validation_takes_a_few_slices_evenly_and_only_those_with_labels(labelled: Callable[..., Labelled]) -> None:
-    labels = np.full((100, 8, 8), -1, np.int8)
-    labels[50:, :4] = 1
-    region = whole(labelled(labels.shape, labels))
-    assert [item.index for item in validation_slices([region], "z", 3)] == [50, 74, 99]
-    assert [item.index for item in validation_slices([region], "y", 24)] == [0, 1, 2, 3]
-
-
-def test_a_slab_is_judged_by_its_whole_planes_only(labelled: Callable[..., Labelled]) -> None:
-    volume = labelled((20, 9, 14))
-    slab = Region(volume, (slice(15, 20), slice(0, 9), slice(0, 14)))
-    assert {item.axis for item in validation_slices([slab], "zyx", 100)} == {0}
-    assert {item.axis for item in validation_slices([slab], "yx", 100)} == {1, 2}, "better strips than nothing"
-    assert {item.axis for item in validation_slices([whole(volume)], "zyx", 100)} == {0, 1, 2}
-
-
 @pytest.mark.parametrize(("size", "window"), [(55, 64), (40, 32), (48, 32), (49, 64), (20, 32), (300, 256), (250, 256)])
 def test_an_automatic_window_is_the_nearest_multiple(labelled: Callable[..., Labelled], size: int, window: int) -> None:
     assert shapes(groups_of(labelled((2, size, 64)), axes="z", divisor=32)) == {"z": [(window, 64)]}
-
-
-def test_validation_batches_hold_slices_of_one_shape(labelled: Callable[..., Labelled]) -> None:
-    regions = [whole(labelled((5, 9, 14))), whole(labelled((6, 9, 14)))]
-    dataset = SliceDataset(validation_slices(regions, "zy", 100), 8, 8)
-    batches = dataset.batches(4)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(dataset)))
-    assert all(len({dataset[index][0].shape for index in batch}) == 1 for batch in batches)
-    assert max(map(len, batches)) == 4
-
-
-def test_label_padding_never_cuts() -> None:
-    assert pad_labels(np.ones((3, 4), np.int8), (2, 6)).tolist() == [[1, 1, 1, 1, -1, -1]] * 3
 
 
 def test_oblong_windows_come_in_both_orientations_half_as_often_each(labelled: Callable[..., Labelled]) -> None:
@@ -293,3 +245,33 @@ def test_oblong_windows_come_in_both_orientations_half_as_often_each(labelled: C
     upright, across = (WindowDataset([group], unchanged, 0) for group in turned[1:3])
     planes = {upright[0, 0, index][0][0].tobytes() for index in range(300)}
     assert {np.ascontiguousarray(across[0, 0, index][0][0].T).tobytes() for index in range(20)} <= planes
+
+
+def test_whole_slices_are_padded_to_the_divisor(labelled: Callable[..., Labelled]) -> None:
+    assert shapes(groups_of(labelled((10, 40, 300)), axes="z", window="whole")) == {"z": [(40, 304)]}
+
+
+def test_neighbouring_slices_become_channels_slice_by_slice(labelled: Callable[..., Labelled]) -> None:
+    volume = labelled((5, 8, 8))
+    (group,) = groups_of(volume, axes="z")
+    for index in range(12):
+        image, labels = WindowDataset([group], unchanged, 0, neighbours=2)[0, 0, index]
+        plane = round(float(image[2, 0, 0])) // 64
+        np.testing.assert_array_equal(labels, volume.labels[plane])
+        around = [abs(plane - 2), abs(plane - 1), plane, 4 - abs(4 - plane - 1), 4 - abs(4 - plane - 2)]
+        np.testing.assert_allclose(image, volume.data[0][around], atol=1e-3)
+
+
+def test_neighbours_of_a_slab_lie_in_the_volume_beyond_it(labelled: Callable[..., Labelled]) -> None:
+    volume = labelled((6, 8, 8))
+    slab = Region(volume, (slice(0, 3), slice(0, 8), slice(0, 8)))
+    groups = window_groups([slab], "z", "auto", 8, 8)
+    dataset = WindowDataset(groups, unchanged, 0, neighbours=1)
+    seen = {tuple((dataset[0, 0, index][0][:, 0, 0].round() // 64).astype(int).tolist()) for index in range(30)}
+    assert seen == {(1, 0, 1), (0, 1, 2), (1, 2, 3)}
+
+
+def test_another_length_of_an_epoch_leaves_the_plan_as_it_was(labelled: Callable[..., Labelled]) -> None:
+    plan = BatchPlan(groups_of(labelled((16, 16, 16))), 5, 2, seed=0)
+    assert (len(list(plan.for_steps(9, epoch=3))), len(list(plan))) == (9, 5)
+    assert {draw[0] for batch in plan.for_steps(9, epoch=3) for draw in batch} == {3}

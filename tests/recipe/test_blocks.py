@@ -51,7 +51,7 @@ def test_a_block_written_out_reads_as_itself() -> None:
         (TrainBlock, {"epochs": 0}, "here.epochs: 0 is below the minimum 1."),
         (TrainBlock, {"epochs": 1.5}, "here.epochs: 1.5 is not an int."),
         (TrainBlock, {"epochs": True}, "here.epochs: True is not a number."),
-        (TrainBlock, {"lr": "fast"}, "here.lr: 'fast' is not a float."),
+        (TrainBlock, {"lr": "fast"}, "here.lr: 'fast' is neither auto nor a float."),
         (TrainBlock, {"lr": 0}, "here.lr: 0 is not above 0."),
         (TrainBlock, {"lr": float("inf")}, "here.lr: inf is not a finite number."),
         (TrainBlock, {"warmup": 1}, "here.warmup: 1 is not below 1."),
@@ -61,7 +61,7 @@ def test_a_block_written_out_reads_as_itself() -> None:
         (
             TrainBlock,
             {"schedule": "cosin"},
-            "here.schedule: 'cosin' is not one of one-cycle, cosine, constant. Did you mean 'cosine'?",
+            "here.schedule: 'cosin' is not one of one-cycle, cosine, plateau, constant. Did you mean 'cosine'?",
         ),
         (DataBlock, {"val": 3}, "here.val: 3 is not a mapping."),
         (
@@ -71,7 +71,7 @@ def test_a_block_written_out_reads_as_itself() -> None:
         ),
         (DataBlock, {"window": [1, 2, 3]}, "here.window: [1, 2, 3] has 3 items; it must have 2."),
         (DataBlock, {"window": [0, 5]}, "here.window.0: 0 is below the minimum 1."),
-        (DataBlock, {"window": "atuo"}, "here.window: 'atuo' is neither auto nor a list. Did you mean 'auto'?"),
+        (DataBlock, {"window": "atuo"}, "here.window: 'atuo' is neither auto, whole nor a list. Did you mean 'auto'?"),
         (DataBlock, {"axes": "xq"}, "here.axes: 'xq' is not auto or a choice of z, y and x such as 'zyx' or 'z'."),
         (DataBlock, {"train": ["a"]}, "here: 1 volumes (train) but 0 label volumes (labels); give one for each."),
         (DataBlock, {"ignore": "x"}, "here.ignore: 'x' is not a list."),

@@ -216,13 +216,13 @@ def test_the_resolved_form_is_qualified_complete_and_resolves_to_itself(registry
         "classes": {"background": 0, "er": 3},
         "data": {"reader": "zarr", "generate": {"use": "blobs", "shape": [8, 8, 8]}, "window": 64},
         "model": {"use": "unet", "encoder": {"use": "resnet18", "weights": None}},
-        "loss": ["ce", {"use": "dice", "weight": 0.5}],
+        "loss": ["ce", {"use": "dice", "weight": 0.5, "start_epoch": 3}],
         "metrics": ["surface"],
     }
     first = resolved(made, content, "train.lr=1e-4").to_dict()
     assert first["loss"] == [
-        {"use": "volseg/cross-entropy", "weight": 1.0},
-        {"use": "volseg/dice", "weight": 0.5, "smooth": 1.0, "squared": False},
+        {"use": "volseg/cross-entropy", "weight": 1.0, "start_epoch": 0},
+        {"use": "volseg/dice", "weight": 0.5, "start_epoch": 3, "smooth": 1.0, "squared": False},
     ]
     assert first["model"]["encoder"] == {"use": "volseg/resnet18", "weights": None}
     assert first["summary"] == "For this test."

@@ -28,7 +28,7 @@ class Scripted(SegmentationModule):
     """Trains for real; the score of each epoch is given."""
 
     def __init__(self, scores):
-        super().__init__(nn.Conv2d(1, 2, 1), Loss(), {}, TrainBlock(epochs=len(scores), schedule="constant"), 1)
+        super().__init__(nn.Conv2d(1, 2, 1), Loss(), [], TrainBlock(epochs=len(scores), schedule="constant"), 1, 2e-3)
         self.script = scores
 
     def on_train_epoch_end(self):
@@ -36,13 +36,14 @@ class Scripted(SegmentationModule):
         self.scores["val/dice"] = self.script[self.current_epoch]
 
 
-def run(tmp_path, scores, *, higher=True):
+def run(tmp_path, scores, *, higher=True, patience=0):
     """Train as many epochs as there are scores; return the weights at each best, and the callback."""
     module = Scripted(scores)
     kept = []
     callback = Checkpoints(
         tmp_path, "val/dice", higher=higher, spec="{}", recipe="{}",
         save_weights=lambda: kept.append((module.current_epoch, module.network.weight.detach().clone())),
+        patience=patience,
     )  # fmt: skip
     trainer = lightning.Trainer(
         max_epochs=len(scores), accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
@@ -79,6 +80,13 @@ def test_the_later_of_two_epochs_wins_within_the_noise_of_the_score(tmp_path):
 
 def test_lower_is_better_when_the_loss_decides(tmp_path):
     assert run(tmp_path, [0.5, 0.2, 0.4], higher=False)[2].best_epoch == 1
+
+
+def test_training_stops_when_the_score_has_not_risen_for_a_while(tmp_path):
+    module, _, callback = run(tmp_path, [0.5, 0.6, 0.6, 0.59, 0.9], patience=2)
+    assert module.trainer.current_epoch == 4, "four epochs were trained; the fifth, which would be better, was not"
+    assert callback.best_epoch == 2
+    assert run(tmp_path, [0.5, 0.6, 0.6, 0.7], patience=2)[0].trainer.current_epoch == 4
 
 
 def test_metrics_table_has_a_row_per_epoch(tmp_path):

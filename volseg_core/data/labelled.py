@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.errors import DataError
 from volseg_core.volume import ClassMap, ClassName, Grid, Normalisation
@@ -14,8 +16,6 @@ from volseg_core.volume.labels import class_names, find_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import numpy as np
 
     from volseg_core.catalog import Catalog
     from volseg_core.recipe import Recipe
@@ -81,6 +81,25 @@ def read_labelled(
     while pairs:  # the ids as read are given up one by one
         result.append(_labelled(pairs.pop(0), classes, recipe))
     return result, classes
+
+
+def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike], channels: int) -> list[Labelled]:
+    """Read volumes that have no labels. Each voxel counts as if it had class 0, so that windows may lie anywhere.
+
+    Raises:
+        DataError: a file is wrong, or has other channels than the labelled volumes.
+    """
+    result = []
+    for item in items:
+        with open_volume(catalog, item, "data", recipe.reader) as source:
+            volume = source.volume()
+        where = volume.grid.source
+        if volume.data.shape[0] != channels:
+            raise DataError(where, f"has {volume.data.shape[0]} channels but the labelled volumes have {channels}")
+        normaliser = Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip).fit(volume.data, where)
+        nowhere = np.broadcast_to(np.zeros((), np.int16), volume.shape)
+        result.append(Labelled(volume.data, nowhere, normaliser, volume.grid))
+    return result
 
 
 def _labelled(pair: _Pair, classes: ClassMap, recipe: Recipe) -> Labelled:

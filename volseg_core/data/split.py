@@ -41,12 +41,19 @@ class Region:
     @cached_property
     def labelled(self) -> tuple[Profile, Profile, Profile]:
         """How many voxels have a label in each plane along z, y and x."""
+        return self._profile(IGNORED, equal=False)
+
+    def class_profile(self, number: int) -> tuple[Profile, Profile, Profile]:
+        """How many voxels of a class there are in each plane along z, y and x."""
+        return self._profile(number, equal=True)
+
+    def _profile(self, number: int, *, equal: bool) -> tuple[Profile, Profile, Profile]:
         labels = self.volume.labels[self.box]
         counts = tuple(np.zeros(size, np.int64) for size in labels.shape)
         for box in pieces(labels.shape):
-            known = labels[box] != IGNORED
-            columns = np.count_nonzero(known, axis=0)
-            counts[0][box[0]] += np.count_nonzero(known, axis=(1, 2))
+            chosen = labels[box] == number if equal else labels[box] != number
+            columns = np.count_nonzero(chosen, axis=0)
+            counts[0][box[0]] += np.count_nonzero(chosen, axis=(1, 2))
             counts[1][box[1]] += columns.sum(axis=1)
             counts[2][:] += columns.sum(axis=0)
         return counts[0], counts[1], counts[2]

@@ -1,26 +1,26 @@
-"""Training windows: cut straight from volumes in memory; every draw is keyed by (seed, epoch, index)."""
+"""Training windows: groups of one shape, and their draws, each keyed by (seed, epoch, group, index)."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volseg_core.data.sampling import Places, Window, stacked
 from volseg_core.errors import DataError, UsageError
-from volseg_core.volume import View, pad_to, padded_size
-from volseg_core.volume.labels import IGNORED
+from volseg_core.volume import View, padded_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from volseg_core.data.split import Region
+    from volseg_core.recipe.blocks import SamplerBlock
 
 AUTO_WINDOW = 256
-_TRIES = 4
 _WHERE = "data.window"
 
-Window = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int64]]]
 Draw = tuple[int, int, int]
 """Epoch, group and index of a sample."""
 
@@ -72,11 +72,12 @@ def with_turns(groups: Sequence[Group]) -> list[Group]:
 
 
 def window_groups(
-    regions: Sequence[Region], axes: str, window: tuple[int, int] | None, divisor: int, minimum: int
+    regions: Sequence[Region], axes: str, window: str | Sequence[int], divisor: int, minimum: int
 ) -> list[Group]:
     """Return the groups of windows of all regions; those of equal axis and shape share a group.
 
-    Without ``window`` it is 256 x 256, smaller where slices are smaller; always multiples of ``divisor``.
+    ``window`` is a shape, ``auto`` (256 x 256, smaller where slices are smaller) or ``whole`` (the padded slices);
+    always multiples of ``divisor``.
 
     Raises:
         UsageError: a window that was asked for is larger than the slices or does not suit the network.
@@ -89,13 +90,19 @@ def window_groups(
     for region in regions:
         for letter in axes:
             plane = View.parse(letter).shape(region.shape)[1:]
-            if window is not None:
-                _check_fits(window, region, letter)
-                _check_suits(window, divisor, minimum)
-            wanted = window or (AUTO_WINDOW, AUTO_WINDOW)
-            shape = tuple(_fit(size, target, divisor, minimum) for size, target in zip(plane, wanted, strict=True))
-            found.setdefault(("zyx".index(letter), (shape[0], shape[1])), []).append(region)
+            shape = _window_shape(window, plane, divisor, minimum)
+            if not isinstance(window, str):
+                _check_fits((window[0], window[1]), region, letter)
+                _check_suits((window[0], window[1]), divisor, minimum)
+            found.setdefault(("zyx".index(letter), shape), []).append(region)
     return [Group(axis, shape, tuple(members)) for (axis, shape), members in found.items()]
+
+
+def _window_shape(window: str | Sequence[int], plane: tuple[int, int], divisor: int, minimum: int) -> tuple[int, int]:
+    if window == "whole":
+        return padded_size(plane[0], divisor, minimum), padded_size(plane[1], divisor, minimum)
+    wanted = (AUTO_WINDOW, AUTO_WINDOW) if isinstance(window, str) else (window[0], window[1])
+    return _fit(plane[0], wanted[0], divisor, minimum), _fit(plane[1], wanted[1], divisor, minimum)
 
 
 def _fit(size: int, target: int, divisor: int, minimum: int) -> int:
@@ -129,63 +136,38 @@ def _check_suits(window: tuple[int, int], divisor: int, minimum: int) -> None:
 class WindowDataset:
     """Draws windows: ``dataset[epoch, group, index] -> (image (C, H, W) float32, labels (H, W) int64)``.
 
-    Images are normalised as the network sees them; labels are class indices, -1 where there is none.
+    Images are normalised as the network sees them, with ``neighbours`` slices on each side as further channels;
+    labels are class indices, -1 where there is none.
     """
 
-    def __init__(self, groups: Sequence[Group], augment: Any, seed: int) -> None:
-        self.groups, self.augment, self.seed = list(groups), augment, seed
-        counts = [np.asarray(group.counts) for group in self.groups]
-        self._shares = [count / count.sum() if count.any() else count for count in counts]
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        augment: Any,
+        seed: int,
+        sampler: SamplerBlock | None = None,
+        classes: int = 0,
+        neighbours: int = 0,
+    ) -> None:
+        self.groups, self.augment, self.seed, self.neighbours = list(groups), augment, seed, neighbours
+        self._places = [Places(group, sampler, classes) for group in self.groups]
 
     def __getitem__(self, draw: Draw) -> Window:
         """Return the window of a draw; the same draw always gives the same window."""
         epoch, number, index = draw
         group = self.groups[number]
         random = np.random.default_rng([self.seed, epoch, number, index, 1])
-        shares = self._shares[number]
-        region = group.regions[int(random.choice(len(shares), p=shares))]
-        image, labels = _cut(region, group, random)
-        normaliser = region.volume.normaliser
-        unit = np.ascontiguousarray(np.moveaxis(normaliser.unit(image), 0, -1))
-        unit, labels = self.augment(unit, labels.astype(np.int32), seed=int(random.integers(2**31)))
-        network = normaliser.to_network(np.moveaxis(unit, -1, 0))
-        return np.ascontiguousarray(network), np.ascontiguousarray(labels).astype(np.int64)
-
-
-def _cut(
-    region: Region, group: Group, random: np.random.Generator
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Cut a random window with at least one labelled voxel.
-
-    After a few tries in the plane, which is one with labels, the window is laid around one of its labelled voxels.
-    """
-    data = group.view.apply(region.volume.data[(slice(None), *region.box)])
-    labels = group.view.apply(region.volume.labels[region.box])
-    plane = int(random.choice(region.planes(group.axis)))
-    box = _place(labels[plane], group.window, random)
-    return pad_to(data[:, plane, *box], group.window), pad_labels(labels[plane][box], group.window)
-
-
-def _place(labels: np.ndarray[Any, Any], window: tuple[int, int], random: np.random.Generator) -> tuple[slice, slice]:
-    """Return a random box of the shape ``window`` (smaller where the plane is) that holds a label of the plane."""
-    room = [max(0, size - wanted) for size, wanted in zip(labels.shape, window, strict=True)]
-    for _ in range(_TRIES):
-        top, left = (int(random.integers(free + 1)) for free in room)
-        box = slice(top, top + window[0]), slice(left, left + window[1])
-        if (labels[box] != IGNORED).any():
-            return box
-    anchor = np.unravel_index(int(random.choice(np.flatnonzero(labels != IGNORED))), labels.shape)
-    top, left = (
-        int(random.integers(max(0, int(place) - wanted + 1), min(int(place), free) + 1))
-        for place, wanted, free in zip(anchor, window, room, strict=True)
-    )
-    return slice(top, top + window[0]), slice(left, left + window[1])
-
-
-def pad_labels(labels: np.ndarray[Any, Any], shape: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Pad class indices ``(H, W)`` at their ends with "no label"."""
-    grow = [(0, max(0, target - size)) for target, size in zip(shape, labels.shape, strict=True)]
-    return np.pad(labels, grow, constant_values=IGNORED)
+        place = self._places[number].draw(random)
+        normaliser = place.region.volume.normaliser
+        image, labels = place.cut(group.view, group.window, self.neighbours)
+        channels, slices, height, width = image.shape
+        unit = normaliser.unit(image).reshape(channels * slices, height, width)
+        unit, labels = self.augment(
+            np.ascontiguousarray(np.moveaxis(unit, 0, -1)), labels.astype(np.int32), seed=int(random.integers(2**31))
+        )
+        height, width = labels.shape
+        network = normaliser.to_network(np.moveaxis(unit, -1, 0).reshape(channels, slices, height, width))
+        return stacked(network), np.ascontiguousarray(labels).astype(np.int64)
 
 
 class BatchPlan:
@@ -201,6 +183,12 @@ class BatchPlan:
         """Choose the epoch whose batches are iterated next."""
         self.epoch = epoch
 
+    def for_steps(self, steps: int, epoch: int) -> BatchPlan:
+        """Return the plan of an epoch of another length."""
+        plan = copy.copy(self)
+        plan.steps, plan.epoch = steps, epoch
+        return plan
+
     def __len__(self) -> int:
         return self.steps
 
@@ -208,60 +196,3 @@ class BatchPlan:
         random = np.random.default_rng([self.seed, self.epoch, 0])
         for step, group in enumerate(random.choice(len(self._shares), size=self.steps, p=self._shares)):
             yield [(self.epoch, int(group), step * self.batch + item) for item in range(self.batch)]
-
-
-@dataclass(frozen=True)
-class ValidationSlice:
-    """One whole slice of a held-out region."""
-
-    region: Region
-    axis: int
-    index: int
-
-    def load(self, divisor: int, minimum: int) -> Window:
-        """Return the slice as the network sees it, padded to the divisor (labels with "no label")."""
-        view = View.parse("zyx"[self.axis])
-        volume = self.region.volume
-        image = view.apply(volume.data[(slice(None), *self.region.box)])[:, self.index]
-        labels = view.apply(volume.labels[self.region.box])[self.index]
-        shape = tuple(padded_size(size, divisor, minimum) for size in labels.shape)
-        padded = pad_to(volume.normaliser(image), shape)
-        return np.ascontiguousarray(padded), pad_labels(labels, shape).astype(np.int64)
-
-
-def validation_slices(regions: Sequence[Region], axes: str, limit: int) -> list[ValidationSlice]:
-    """Return whole slices with labels along ``axes``, evenly spread and at most ``limit`` per region and axis.
-
-    A slab is looked at along the axis that it was cut off along, if that is one of ``axes``: its slices along the
-    others would be strips, too narrow to judge a network by.
-    """
-    result = []
-    for region in regions:
-        whole = [letter for letter in axes if region.has_whole_planes("zyx".index(letter))]
-        for letter in whole or axes:
-            axis = "zyx".index(letter)
-            planes = region.planes(axis)
-            chosen = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), limit)).round().astype(int))
-            result += [ValidationSlice(region, axis, int(index)) for index in planes[chosen]]
-    return result
-
-
-class SliceDataset:
-    """Validation slices as a dataset of `Window`."""
-
-    def __init__(self, slices: Sequence[ValidationSlice], divisor: int, minimum: int) -> None:
-        self.slices, self.divisor, self.minimum = list(slices), divisor, minimum
-
-    def __len__(self) -> int:
-        return len(self.slices)
-
-    def __getitem__(self, index: int) -> Window:
-        return self.slices[index].load(self.divisor, self.minimum)
-
-    def batches(self, batch: int) -> list[list[int]]:
-        """Return indices in batches of slices of one shape."""
-        shapes: dict[tuple[int, int, int], list[int]] = {}
-        for index, item in enumerate(self.slices):
-            height, width = View.parse("zyx"[item.axis]).shape(item.region.shape)[1:]
-            shapes.setdefault((item.axis, height, width), []).append(index)
-        return [members[at : at + batch] for members in shapes.values() for at in range(0, len(members), batch)]

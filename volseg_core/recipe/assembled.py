@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComponentUse:
-    """A component in a recipe, with all its parameters. ``weight`` counts in sums of losses.
+    """A component in a recipe, with all its parameters.
 
-    ``where`` is its place in the recipe (``loss.1``), for messages.
+    ``weight`` counts in sums of losses, which a loss joins at ``start_epoch``, counted from 0. ``where`` is
+    its place in the recipe (``loss.1``), for messages.
     """
 
     provided: Provided
     params: Mapping[str, Any]
     weight: float = 1.0
     where: str = ""
+    start_epoch: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping that a resolved recipe holds."""
-        extra = {"weight": self.weight} if self.provided.kind == "loss" else {}
+        extra = {"weight": self.weight, "start_epoch": self.start_epoch} if self.provided.kind == "loss" else {}
         return {"use": self.provided.id, **extra, **self.params}
 
 

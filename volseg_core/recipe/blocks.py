@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -64,20 +64,47 @@ class NormaliseBlock(Block):
         return self
 
 
+class SamplerBlock(Block):
+    """Where windows are laid: anywhere with a label, or for a ``share`` of them around a voxel of a chosen class.
+
+    ``balanced`` chooses the class evenly among those present, ``foreground`` evenly among all but the first.
+    """
+
+    kind: Literal["uniform", "balanced", "foreground"] = "uniform"
+    share: Annotated[Real, Field(gt=0, le=1)] = 0.5
+
+
 class DataBlock(Block):
     """Where the data comes from and how windows are cut from it."""
 
     train: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
     val: ValidationBlock = ValidationBlock()
+    folds: NotNegative = 0
     normalise: NormaliseBlock = NormaliseBlock()
-    window: Auto | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
+    window: Literal["auto", "whole"] | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
+    neighbours: NotNegative = 0
+    sampler: SamplerBlock = SamplerBlock()
     axes: Auto | str = "auto"
     ignore: tuple[Whole, ...] = (-1,)
     channels: Positive | None = None
     independent: bool = False
 
-    @field_validator("train", "labels", mode="before")
+    @field_validator("sampler", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @field_validator("folds")
+    @classmethod
+    def _enough(cls, value: int) -> int:
+        if value == 1:
+            message = "1 fold is no cross-validation; give 2 or more, or 0 for a single training"
+            raise ValueError(message)
+        return value
+
+    @field_validator("train", "labels", "unlabelled", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
@@ -115,23 +142,52 @@ class DataBlock(Block):
         return self
 
 
+class TeacherBlock(Block):
+    """Mean teacher: on ``data.unlabelled`` the network must agree with the running average of its weights."""
+
+    weight: Annotated[Real, Field(gt=0)] = 1.0
+    rampup: Annotated[Real, Field(ge=0, le=1)] = 0.4
+    noise: Annotated[Real, Field(ge=0)] = 0.1
+    batch: Positive = 4
+
+
 class TrainBlock(Block):
     """How the network is trained."""
 
     epochs: Positive = 20
     steps: Auto | Positive = "auto"
     batch: Positive = 4
-    lr: Annotated[Real, Field(gt=0)] = 2e-3
+    accumulate: Positive = 1
+    lr: Auto | Annotated[Real, Field(gt=0)] = 2e-3
+    encoder_lr: Annotated[Real, Field(gt=0, le=1)] = 1.0
+    frozen_epochs: NotNegative = 0
     weight_decay: Annotated[Real, Field(ge=0)] = 1e-2
     optimizer: str = "AdamW"
-    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    optimizer_options: dict[str, Any] = {}
+    schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
     warmup: Annotated[Real, Field(gt=0, lt=1)] = 0.3
+    clip: Annotated[Real, Field(ge=0)] = 0.0
+    ema: Fraction = 0.0
+    teacher: TeacherBlock | None = None
+    early_stop: NotNegative = 0
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
     channels_last: Auto | bool = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: Auto | NotNegative = "auto"
     seed: Whole = 0
     deterministic: bool = False
+
+    @model_validator(mode="after")
+    def _stages(self) -> TrainBlock:
+        if self.frozen_epochs >= self.epochs:
+            message = (
+                f"frozen_epochs {self.frozen_epochs} leaves none of the {self.epochs} epochs for the whole network"
+            )
+            raise ValueError(message)
+        if self.teacher is not None and not self.ema:
+            message = "a teacher is the running average of the weights; set ema, for example 0.99"
+            raise ValueError(message)
+        return self
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("volseg")
 
 _WEIGHT = Param("float", 1.0, min=0)
+_START = Param("int", 0, min=0)
 
 
 def same_component(catalog: Catalog, kind: str, one: str, other: str) -> bool:
@@ -62,8 +63,8 @@ class Components:
             self.errors.append(error)
             return None
         self._check_fits(provided, path)
-        weight = self._weight(given, path) if kind == "loss" else 1.0
-        return ComponentUse(provided, self.params(provided, given, path), weight, dotted(path))
+        own = self._of_a_sum(given, path) if kind == "loss" else {}
+        return ComponentUse(provided, self.params(provided, given, path), where=dotted(path), **own)
 
     def _node(self, path: Path) -> dict[str, Any] | None:
         node: Any = self.layers.tree
@@ -82,17 +83,17 @@ class Components:
     def _wrong(self, where: str, what: str, hint: str = "", notes: tuple[str, ...] = ()) -> None:
         self.errors.append(UsageError(where, what, hint, notes))
 
-    def _weight(self, given: dict[str, Any], path: Path) -> float:
-        here = (*path, "weight")
-        value = given.pop("weight", None)
-        if value is None:
-            self.origins[here] = "default"
-            return 1.0
-        try:
-            return float(_WEIGHT.coerce(value))
-        except ValueError as error:
-            self._wrong(self.layers.where(here), str(error))
-            return 1.0
+    def _of_a_sum(self, given: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Take out of ``given`` what places a loss in its sum, checked."""
+        found: dict[str, Any] = {}
+        for name, param in (("weight", _WEIGHT), ("start_epoch", _START)):
+            here = (*path, name)
+            value = given.pop(name, None)
+            if value is None:
+                self.origins[here] = "default"
+            else:
+                self._coerce(found, name, param, value, self.layers.where(here))
+        return found
 
     def _check_fits(self, provided: Provided, path: Path) -> None:
         component, name = provided.component, f"{provided.kind} {provided.component.name!r}"

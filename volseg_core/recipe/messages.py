@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from volseg_core.errors import UsageError, did_you_mean
 from volseg_core.recipe.layers import SLOTS, Path, dotted
@@ -83,9 +83,10 @@ def _is_union_tag(part: str | int) -> bool:
 
 def _block_at(block: type[Block], path: Path) -> type[Block]:
     for part in path:
-        inner = block.model_fields[str(part)].annotation
-        if isinstance(inner, type) and hasattr(inner, "model_fields"):
-            block = inner
+        annotation = block.model_fields[str(part)].annotation
+        for inner in (annotation, *get_args(annotation)):
+            if isinstance(inner, type) and hasattr(inner, "model_fields"):
+                block = inner
     return block
 
 

@@ -156,7 +156,11 @@ def _list(components: Components, layers: Layers, path: Path, kind: str) -> tupl
         what = "a recipe needs at least one loss"
         components.errors.append(UsageError(layers.where(path), what, "For example: loss: [cross-entropy]"))
     uses = [components.use((*path, index), kind) for index in range(len(items))]
-    return tuple(use for use in uses if use is not None)
+    found = tuple(use for use in uses if use is not None)
+    if found and len(found) == len(items) and all(use.start_epoch for use in found):
+        what = "every loss starts later; one must start at epoch 0"
+        components.errors.append(UsageError(layers.where(path), what))
+    return found
 
 
 def _encoder(components: Components, layers: Layers, model: ComponentUse | None) -> ComponentUse | None:

@@ -52,6 +52,22 @@ def draw_curves(rows: Sequence[dict[str, str]], path: Path) -> None:
     plt.close(figure)
 
 
+def draw_rates(
+    rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], chosen: float, path: Path
+) -> None:
+    """Draw the loss of a range test by learning rate, and the rate that was chosen."""
+    plt = _pyplot()
+    figure, axis = plt.subplots(figsize=(5.5, 4), layout="constrained")
+    axis.plot(rates, losses, lw=0.7, alpha=0.5, label="loss")
+    axis.plot(rates, smoothed, lw=2, label="smoothed")
+    axis.axvline(chosen, color=_COLOURS[1], label=f"chosen: {chosen:.2g}")
+    axis.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def draw_examples(examples: Sequence[Example], names: Sequence[str], path: Path) -> None:
     """Draw one row per slice: image, truth, prediction, and where the two differ."""
     plt = _pyplot()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from volseg_core.data.windows import ValidationSlice, validation_slices
+from volseg_core.data.validation import ValidationSlice, validation_slices
 from volseg_core.model import WEIGHTS, read_model
-from volseg_core.network import build_network, load_weights
+from volseg_core.network import trained_network
 from volseg_core.provenance import write_text
 from volseg_core.report.figures import Example, Image, draw_curves, draw_examples
 from volseg_core.training.callbacks import read_metrics
-from volseg_core.training.targets import output_channels, predicted_class
+from volseg_core.training.targets import predicted_class
 from volseg_core.volume import View
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def write_report(catalog: Catalog, prepared: Prepared, result: RunResult) -> Pat
     figures.mkdir(exist_ok=True)
     draw_curves(read_metrics(folder / "metrics.csv"), figures / "curves.png")
     pictures = {"Learning curves": figures / "curves.png"}
+    if prepared.recipe.train.lr == "auto":
+        pictures["Range test of the learning rate"] = figures / "lr_range.png"
     regions = prepared.held or prepared.train
     examples = _examples(catalog, prepared, folder, validation_slices(regions, prepared.spec.axes, _SLICES))
     if examples:
@@ -52,19 +54,15 @@ def write_report(catalog: Catalog, prepared: Prepared, result: RunResult) -> Pat
 
 def _examples(catalog: Catalog, prepared: Prepared, folder: Path, slices: list[ValidationSlice]) -> list[Example]:
     spec = prepared.spec
-    network = build_network(
-        catalog, prepared.recipe, spec.in_channels, output_channels(spec.task, len(spec.classes)), pretrained=False
-    )
-    load_weights(network, read_model(folder / WEIGHTS))
-    network.eval()
+    network = trained_network(catalog, prepared.recipe, read_model(folder / WEIGHTS))
     examples = []
     for item in slices[:6]:
-        image, labels = item.load(spec.divisor, spec.min_size)
+        image, labels = item.load(spec)
         with torch.inference_mode():
             prediction = predicted_class(spec.task, network(torch.from_numpy(image)[None]))[0].numpy()
         view = View.parse("zyx"[item.axis])
         height, width = view.shape(item.region.shape)[1:]
-        shown = _contrast(image[0, :height, :width])
+        shown = _contrast(image[spec.neighbours * spec.volume_channels, :height, :width])
         index = item.index + item.region.box[item.axis].start
         title = f"{Path(item.region.volume.grid.source).name} {'zyx'[item.axis]} = {index}"
         examples.append(Example(title, shown, labels[:height, :width], prediction[:height, :width]))

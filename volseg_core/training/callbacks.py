@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 import os
 import shutil
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from volseg_core.progress import Task
 
+log = logging.getLogger("volseg")
 
 TOLERANCE = 0.005
 """Share of the best score within which two epochs count as equally good."""
@@ -32,14 +34,25 @@ class Checkpoints(Checkpoint):
     """Keeps ``last.ckpt`` and ``best.ckpt`` after every epoch, each written under a temporary name and renamed.
 
     ``monitor`` names the score; ``higher`` whether more is better. ``save_weights`` is called at every new best.
+    With a ``patience`` above 0 training stops after that many epochs whose score was no better than an earlier one.
     A later epoch wins as long as it is within `TOLERANCE` of the best score so far: it has seen more data at a lower
     learning rate, and the score of a small held-out slab is noisy.
     """
 
     def __init__(
-        self, folder: Path, monitor: str, *, higher: bool, spec: str, recipe: str, save_weights: Callable[[], None]
+        self,
+        folder: Path,
+        monitor: str,
+        *,
+        higher: bool,
+        spec: str,
+        recipe: str,
+        save_weights: Callable[[], None],
+        patience: int = 0,
     ) -> None:
         super().__init__()
+        self.patience = patience
+        self.waited = 0
         self.folder, self.monitor, self.higher = folder, monitor, higher
         self.documents = {"volseg.spec": spec, "volseg.recipe": recipe}
         self.save_weights = save_weights
@@ -52,8 +65,12 @@ class Checkpoints(Checkpoint):
         score = pl_module.scores.get(self.monitor, math.nan)
         if self.best_epoch < 0 or self.monitor not in pl_module.scores or self._competes(score):
             self.best_epoch = trainer.current_epoch
+        self.waited += 1
         if math.isnan(self.best) or (score > self.best if self.higher else score < self.best):
-            self.best = score
+            self.best, self.waited = score, 0
+        if self.patience and self.monitor and self.waited >= self.patience:
+            log.info("no better %s for %d epochs: training stops", self.monitor, self.waited)
+            trainer.should_stop = True
         last = self.folder / "last.ckpt"
         part = self.folder / f".last.ckpt.part-{os.getpid()}"
         trainer.save_checkpoint(part)
@@ -82,11 +99,11 @@ class Checkpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where a run was left."""
-        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.best, self.best_epoch, self.waited = (state_dict[key] for key in ("best", "best_epoch", "waited"))
 
 
 class MetricsTable(lightning.Callback):

@@ -13,12 +13,10 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader
 
 from volseg_core.api import Metric
-from volseg_core.data.windows import BatchPlan, Group, SliceDataset, WindowDataset, validation_slices, with_turns
 from volseg_core.errors import Interrupted, ResourceError
-from volseg_core.machine import cpu_count, thread_count, torch_device
+from volseg_core.machine import thread_count, torch_device
 from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
 from volseg_core.network import build_network, load_tensors, misfits
 from volseg_core.training.callbacks import (
@@ -30,12 +28,16 @@ from volseg_core.training.callbacks import (
     read_metrics,
 )
 from volseg_core.training.folder import last_checkpoint
+from volseg_core.training.loaders import Batches, make_batches, make_loaders
 from volseg_core.training.losses import WeightedLoss
 from volseg_core.training.module import SegmentationModule
+from volseg_core.training.rate import STEPS as RANGE_STEPS
+from volseg_core.training.rate import find_rate, on_device, read_rate
 from volseg_core.training.run import Prepared, RunOptions, RunResult
 from volseg_core.training.targets import output_channels
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from volseg_core.catalog import Catalog
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
     from volseg_core.recipe import Recipe, TrainBlock
 
 log = logging.getLogger("volseg")
-
-_MIN_STEPS, _MAX_STEPS = 50, 1000
-_VALIDATION_SLICES = 24
 
 
 def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Progress) -> RunResult:
@@ -60,32 +59,31 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     torch.set_num_threads(thread_count())
     lightning.seed_everything(rule.seed, verbose=False)
     network = _network(catalog, prepared, options)
-    augment = catalog.build(recipe.augment.provided, recipe.augment.params)
-    groups = with_turns(prepared.groups) if getattr(augment, "turns", False) else prepared.groups
-    steps = steps_per_epoch(rule, groups)
-    plan = BatchPlan(groups, steps, rule.batch, rule.seed)
-    module = _module(catalog, prepared, network, steps)
-    monitor, higher = _monitor(recipe, held_out=bool(prepared.held))
+    batches = make_batches(prepared, catalog.build(recipe.augment.provided, recipe.augment.params))
+    steps = batches.plan.steps
+    monitor = _monitor(recipe, held_out=bool(prepared.held))
+    module = _module(catalog, prepared, network, batches, options, monitor)
     checkpoints = Checkpoints(
         folder / "checkpoints",
-        monitor,
-        higher=higher,
+        monitor[0],
+        higher=monitor[1],
         spec=json.dumps(prepared.spec.to_dict()),
         recipe=json.dumps(recipe.to_dict()),
-        save_weights=functools.partial(_save_weights, folder, network, prepared),
+        save_weights=functools.partial(_save_weights, folder, module.trained, prepared),
+        patience=rule.early_stop,
     )
     log.info("training %d epochs of %d steps on %s", rule.epochs, steps, device)
     last = last_checkpoint(folder)
     done = 0
     if options.resume:
         done = int(read_checkpoint(last)["epoch"]) + 1
-        plan.set_epoch(done)
+        batches.set_epoch(done)
         log.info("resuming after epoch %d", done)
     with progress.task("training", steps * rule.epochs, "steps", done=steps * done) as task:
-        display = ProgressDisplay(task, log.debug, monitor)
-        callbacks = [EpochPlan(plan), MetricsTable(folder / "metrics.csv"), display, checkpoints]
+        display = ProgressDisplay(task, log.debug, monitor[0])
+        callbacks = [EpochPlan(batches), MetricsTable(folder / "metrics.csv"), display, checkpoints]
         trainer = _trainer(rule, folder, device, callbacks)
-        loaders = _loaders(prepared, WindowDataset(groups, augment, rule.seed), plan, device)
+        loaders = make_loaders(prepared, batches, device)
         _run(trainer, module, loaders, last if options.resume else None, folder)
     return _finish(catalog, prepared, folder, checkpoints)
 
@@ -109,23 +107,43 @@ def _channels_last(rule: TrainBlock) -> bool:
     return rule.channels_last is True or (rule.channels_last == "auto" and torch_device(rule.device) == "cuda")
 
 
-def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
-    """Return how many batches an epoch has: enough to see every voxel once per axis, within 50 and 1000."""
-    if rule.steps != "auto":
-        return rule.steps
-    windows = sum(sum(group.counts) for group in groups)
-    return int(min(_MAX_STEPS, max(_MIN_STEPS, -(-windows // rule.batch))))
-
-
-def _module(catalog: Catalog, prepared: Prepared, network: nn.Module, steps: int) -> SegmentationModule:
+def _module(
+    catalog: Catalog,
+    prepared: Prepared,
+    network: nn.Module,
+    batches: Batches,
+    options: RunOptions,
+    monitor: tuple[str, bool],
+) -> SegmentationModule:
     recipe, spec = prepared.recipe, prepared.spec
-    loss = WeightedLoss(catalog, recipe.losses, spec.task, len(spec.classes))
+    loss = WeightedLoss(catalog, recipe.losses, spec.task, len(spec.classes), prepared.class_counts)
     context = {"classes": spec.classes.names, "spacing": spec.spacing, "task": spec.task}
-    metrics = {use.provided.component.name: catalog.build(use.provided, use.params, context) for use in recipe.metrics}
-    module = SegmentationModule(network, loss, metrics, recipe.train, steps)
+    metrics = []
+    for use in recipe.metrics:
+        assert isinstance(use.provided.component, Metric)  # noqa: S101  (the catalog keeps kinds apart)
+        metrics.append((use.provided.component, catalog.build(use.provided, use.params, context)))
+    lr = _rate(recipe.train, network, loss, batches, options)
+    module = SegmentationModule(network, loss, metrics, recipe.train, batches.plan.steps, lr, monitor)
     if _channels_last(recipe.train):
         module.to(memory_format=torch.channels_last)
     return module
+
+
+def _rate(rule: TrainBlock, network: nn.Module, loss: WeightedLoss, batches: Batches, options: RunOptions) -> float:
+    """Return the learning rate; ``auto`` is found once and read again when a run is resumed."""
+    if rule.lr != "auto":
+        return rule.lr
+    if options.resume:
+        return read_rate(options.folder)
+    device = torch_device(rule.device)
+
+    def draws() -> Iterator[Any]:
+        plan = batches.plan.for_steps(RANGE_STEPS, epoch=rule.epochs)  # no epoch of the training has these draws
+        return on_device(
+            (torch.utils.data.default_collate([batches.windows[item] for item in each]) for each in plan), device
+        )
+
+    return find_rate(rule, network.to(device), loss, draws, options.folder)
 
 
 def _monitor(recipe: Recipe, *, held_out: bool) -> tuple[str, bool]:
@@ -146,6 +164,8 @@ def _trainer(rule: TrainBlock, folder: Path, device: str, callbacks: list[lightn
         max_epochs=rule.epochs,
         precision=_precision(rule, device),
         deterministic=True if rule.deterministic else None,
+        accumulate_grad_batches=rule.accumulate,
+        gradient_clip_val=rule.clip or None,
         logger=TensorBoardLogger(str(folder), name="tensorboard", version=""),
         callbacks=callbacks,
         num_sanity_val_steps=0,
@@ -164,41 +184,10 @@ def _precision(rule: TrainBlock, device: str) -> Literal["32-true", "16-mixed", 
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
-def _loaders(
-    prepared: Prepared, windows: WindowDataset, plan: BatchPlan, device: str
-) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
-    recipe, spec = prepared.recipe, prepared.spec
-    workers = _workers(recipe.train, device)
-    common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
-    if workers:
-        common |= {"persistent_workers": True, "worker_init_fn": _one_thread}
-    draws: Any = windows  # torch asks for __getitem__ only
-    train: DataLoader[Any] = DataLoader(draws, batch_sampler=plan, **common)
-    if not prepared.held:
-        return train, None
-    slices: Any = SliceDataset(
-        validation_slices(prepared.held, spec.axes, _VALIDATION_SLICES), spec.divisor, spec.min_size
-    )
-    batches = slices.batches(recipe.train.batch)
-    held: DataLoader[Any] = DataLoader(slices, batch_sampler=batches, **common)
-    return train, held
-
-
-def _workers(rule: TrainBlock, device: str) -> int:
-    """Return the number of data workers: none on a CPU, where they would take the network's cores."""
-    if rule.workers != "auto":
-        return rule.workers
-    return min(8, cpu_count() - 1) if device == "cuda" else 0
-
-
-def _one_thread(worker: int) -> None:  # noqa: ARG001  (torch's signature)
-    torch.set_num_threads(1)
-
-
 def _run(
     trainer: lightning.Trainer,
     module: SegmentationModule,
-    loaders: tuple[DataLoader[Any], DataLoader[Any] | None],
+    loaders: tuple[Any, Any],
     resume_from: Path | None,
     folder: Path,
 ) -> None:

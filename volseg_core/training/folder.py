@@ -121,7 +121,16 @@ def clear(folder: Path) -> None:
     """Remove what an earlier run left, and nothing else."""
     for name in ("checkpoints", "figures", "tensorboard", "report", "plugins"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("recipe.yaml", "resolved.yaml", "environment.json", "run.json", "metrics.csv", WEIGHTS):
+    for name in (
+        "recipe.yaml",
+        "resolved.yaml",
+        "environment.json",
+        "run.json",
+        "metrics.csv",
+        "lr_range.csv",
+        "lr_range.json",
+        WEIGHTS,
+    ):
         (folder / name).unlink(missing_ok=True)
 
 

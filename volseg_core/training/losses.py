@@ -20,12 +20,27 @@ if TYPE_CHECKING:
 
 
 class WeightedLoss(nn.Module):
-    """``sum_i weight_i * loss_i(output, target)``, where unlabelled voxels count for nothing."""
+    """``sum_i weight_i * loss_i(output, target)``, where unlabelled voxels count for nothing.
 
-    def __init__(self, catalog: Catalog, uses: Sequence[ComponentUse], task: str, num_classes: int) -> None:
+    A loss joins at its ``start_epoch``; ``epoch`` is the current one. ``class_counts`` are the labelled voxels of each
+    class in the training part.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        uses: Sequence[ComponentUse],
+        task: str,
+        num_classes: int,
+        class_counts: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
-        context = {"task": task, "num_classes": num_classes, "ignore_index": IGNORED}
+        context = {
+            "task": task, "num_classes": num_classes, "ignore_index": IGNORED, "class_counts": class_counts,
+        }  # fmt: skip
         self.task = task
+        self.epoch = 0
+        self.starts = [use.start_epoch for use in uses]
         self.names = [_unique_name(uses, index) for index in range(len(uses))]
         self.weights = [use.weight for use in uses]
         self.terms = [catalog.build(use.provided, use.params, context) for use in uses]
@@ -41,7 +56,10 @@ class WeightedLoss(nn.Module):
         target, valid = to_target(self.task, labels)
         total = output.new_zeros(())
         parts: dict[str, Tensor] = {}
-        for name, weight, term, descriptor in zip(self.names, self.weights, self.terms, self.descriptors, strict=True):
+        scheduled = zip(self.names, self.weights, self.terms, self.descriptors, self.starts, strict=True)
+        for name, weight, term, descriptor, start in scheduled:
+            if self.epoch < start:
+                continue
             assert isinstance(descriptor, Loss)  # noqa: S101  (the catalog keeps kinds apart)
             given = output if descriptor.inputs == "logits" else _probabilities(self.task, output)
             if descriptor.ignore == "mask":

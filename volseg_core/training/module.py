@@ -11,53 +11,106 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from volseg_core.errors import DivergedError, UsageError, did_you_mean
-from volseg_core.training.targets import predicted_class
+from volseg_core.errors import DivergedError
+from volseg_core.training.average import Average
+from volseg_core.training.optimise import freeze_encoder, make_optimizer, make_schedule
+from volseg_core.training.targets import predicted_class, probabilities
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volseg_core.api import Metric
     from volseg_core.recipe import TrainBlock
     from volseg_core.training.losses import WeightedLoss
 
 _CHECK_EVERY = 20
 
+Batch = tuple[Tensor, Tensor]
+Batches = Batch | dict[str, Any]
+
 
 class SegmentationModule(lightning.LightningModule):
-    """A network with its loss and metrics. Batches are images (N, C, H, W) and class indices (N, H, W), -1 = none."""
+    """A network with its loss and metrics. Batches are images (N, C, H, W) and class indices (N, H, W), -1 = none.
+
+    With a teacher a batch is a dict of two such batches, ``labelled`` and ``unlabelled``. ``monitor`` is
+    the score that chooses the best epoch and whether more of it is better.
+    """
 
     def __init__(
-        self, network: nn.Module, loss: WeightedLoss, metrics: dict[str, Any], rule: TrainBlock, steps: int
+        self,
+        network: nn.Module,
+        loss: WeightedLoss,
+        metrics: Sequence[tuple[Metric, Any]],
+        rule: TrainBlock,
+        steps: int,
+        lr: float,
+        monitor: tuple[str, bool] = ("", True),
     ) -> None:
         super().__init__()
-        self.network, self.loss, self.metrics, self.rule = network, loss, metrics, rule
-        self.total_steps = steps * rule.epochs
+        self.network, self.loss, self.metrics, self.rule = network, loss, list(metrics), rule
+        self.average = Average(network, rule.ema) if rule.ema else None
+        self.steps, self.lr, self.monitor = steps, lr, monitor
         self.scores: dict[str, float] = {}
         """What the last epoch measured, by name; callbacks write it down."""
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._started = 0.0
 
+    @property
+    def trained(self) -> nn.Module:
+        """The network that is validated and kept: the running average where there is one."""
+        return self.network if self.average is None else self.average.network
+
     def on_train_epoch_start(self) -> None:
         """Key every draw of the epoch (dropout, ...) by seed and epoch, so that resuming repeats it."""
         torch.manual_seed(self.rule.seed * 1_000_003 + self.current_epoch)
         self._sums, self._count, self._started = {}, 0, time.monotonic()
+        self.loss.epoch = self.current_epoch
+        if self.rule.frozen_epochs:
+            freeze_encoder(self.network, frozen=self.current_epoch < self.rule.frozen_epochs)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: Batches, index: int) -> Tensor:
         """Return the loss of a batch.
 
         Raises:
             DivergedError: the loss is not finite.
         """
-        images, labels = batch
+        images, labels = batch["labelled"] if isinstance(batch, dict) else batch
         value, parts = self.loss(self.network(images), labels)
+        if isinstance(batch, dict):
+            parts["consistency"] = self._consistency(batch["unlabelled"][0])
+            value = value + self._consistency_weight(index) * parts["consistency"]
         if (self.device.type == "cpu" or index % _CHECK_EVERY == 0) and not torch.isfinite(value):
-            raise _diverged(f"epoch {self.current_epoch}, step {index}", float(value.detach()), parts)
+            raise diverged(f"epoch {self.current_epoch}, step {index}", float(value.detach()), parts)
         for name, term in {"loss": value, **{f"loss/{name}": term for name, term in parts.items()}}.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + term.detach()
         self._count += 1
         return value  # type: ignore[no-any-return]
 
+    def _consistency(self, images: Tensor) -> Tensor:
+        """Return the mean squared difference between the teacher's probabilities and ours on noisier images.
+
+        After Tarvainen and Valpola 2017, arXiv:1703.01780.
+        """
+        assert self.average is not None  # noqa: S101  (the recipe asks for ema with a teacher)
+        assert self.rule.teacher is not None  # noqa: S101
+        with torch.no_grad():
+            taught = probabilities(self.loss.task, self.average(images))
+        noisy = images + self.rule.teacher.noise * torch.randn_like(images)
+        return (probabilities(self.loss.task, self.network(noisy)) - taught).square().mean()
+
+    def _consistency_weight(self, index: int) -> float:
+        """Return the weight of a step: it rises over the first ``rampup`` of the training as exp(-5 (1 - t)^2)."""
+        rule = self.rule.teacher
+        assert rule is not None  # noqa: S101
+        passed = (self.current_epoch * self.steps + index) / max(1, self.steps * self.rule.epochs)
+        rising = 1.0 if passed >= rule.rampup else passed / rule.rampup
+        return rule.weight * math.exp(-5 * (1 - rising) ** 2)
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002  (Lightning's)
-        """After the last batch, before validation: compute the training scores of the epoch."""
+        """Let the average follow a step; after the last batch, before validation, compute the training scores."""
+        if self.average is not None and self.trainer.global_step > int(self.average.step):
+            self.average.update(self.network)
         if batch_idx + 1 == self.trainer.num_training_batches:
             self._finish_training_epoch()
 
@@ -65,20 +118,27 @@ class SegmentationModule(lightning.LightningModule):
         """Forget the counts of the epoch before."""
         self._validation: dict[str, Tensor] = {}
         self._batches = 0
-        for metric in self.metrics.values():
+        for _, metric in self.metrics:
             metric.reset()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:  # noqa: ARG002  (Lightning's signature)
+    def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002  (Lightning's signature)
         """Count loss and metrics of a batch of whole slices."""
         images, labels = batch
-        logits = self.network(images)
+        logits = self.trained(images)
         value, _ = self.loss(logits, labels)
         self._validation["val/loss"] = self._validation.get("val/loss", torch.zeros((), device=self.device)) + value
         self._batches += 1
-        prediction = predicted_class(self.loss.task, logits).cpu().numpy()
         target = labels.cpu().numpy()
-        for metric in self.metrics.values():
-            metric.update(prediction, target, target >= 0)
+        given: dict[str, Any] = {"classes": predicted_class(self.loss.task, logits).cpu().numpy()}
+        if any(descriptor.inputs == "probabilities" for descriptor, _ in self.metrics):
+            given["probabilities"] = probabilities(self.loss.task, logits).float().cpu().numpy().swapaxes(0, 1)
+        for descriptor, metric in self.metrics:
+            prediction = given[descriptor.inputs]
+            if descriptor.streaming:
+                metric.update(prediction, target, target >= 0)
+                continue
+            for number, truth in enumerate(target):  # one slice is one image
+                metric.update(prediction[..., number, :, :], truth, truth >= 0)
 
     def on_validation_epoch_end(self) -> None:
         """Compute the scores of the epoch.
@@ -88,9 +148,9 @@ class SegmentationModule(lightning.LightningModule):
         """
         loss = float(self._validation["val/loss"]) / max(1, self._batches)
         if not math.isfinite(loss):
-            raise _diverged(f"validation after epoch {self.current_epoch}", loss, {})
+            raise diverged(f"validation after epoch {self.current_epoch}", loss, {})
         self.scores["val/loss"] = loss
-        for metric in self.metrics.values():
+        for _, metric in self.metrics:
             self.scores |= {f"val/{key}": float(value) for key, value in metric.compute().items()}
 
     def on_train_epoch_end(self) -> None:
@@ -100,52 +160,20 @@ class SegmentationModule(lightning.LightningModule):
     def _finish_training_epoch(self) -> None:
         self.scores = {f"train/{name}": float(total) / self._count for name, total in self._sums.items()}
         if not math.isfinite(self.scores["train/loss"]):
-            raise _diverged(f"epoch {self.current_epoch}", self.scores["train/loss"], {})
+            raise diverged(f"epoch {self.current_epoch}", self.scores["train/loss"], {})
         self.scores["lr"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.scores["seconds"] = time.monotonic() - self._started
 
     def configure_optimizers(self) -> Any:
-        """Return optimiser and schedule as the recipe says; the schedule steps with every batch."""
-        optimizer = make_optimizer(self.rule, self.network)
-        if self.rule.schedule == "constant":
-            return optimizer
-        if self.rule.schedule == "one-cycle":
-            schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, self.rule.lr, total_steps=self.total_steps, pct_start=self.rule.warmup
-            )
-        else:
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.total_steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """Return optimiser and schedule as the recipe says."""
+        optimizer = make_optimizer(self.rule, self.network, self.lr)
+        steps = -(-self.steps // self.rule.accumulate) * self.rule.epochs
+        schedule = make_schedule(self.rule, optimizer, steps, self.monitor)
+        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def make_optimizer(rule: TrainBlock, network: nn.Module) -> torch.optim.Optimizer:
-    """Return any optimiser of torch by its name, upper or lower case.
-
-    Raises:
-        UsageError: torch has no such optimiser, or it takes no learning rate and weight decay.
-    """
-    known = {name.lower(): value for name, value in vars(torch.optim).items() if _is_optimizer(value)}
-    chosen = known.get(rule.optimizer.lower())
-    if chosen is None:
-        names = sorted(value.__name__ for value in known.values())
-        raise UsageError(
-            "train.optimizer",
-            f"torch has no optimiser {rule.optimizer!r}",
-            did_you_mean(rule.optimizer, names),
-            [f"known: {', '.join(names)}"],
-        )
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    try:
-        return chosen(parameters, lr=rule.lr, weight_decay=rule.weight_decay)  # type: ignore[no-any-return]
-    except TypeError as error:
-        raise UsageError("train.optimizer", f"{rule.optimizer!r} cannot be used here ({error})") from None
-
-
-def _is_optimizer(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, torch.optim.Optimizer) and value is not torch.optim.Optimizer
-
-
-def _diverged(where: str, value: float, parts: dict[str, Tensor]) -> DivergedError:
+def diverged(where: str, value: float, parts: dict[str, Tensor]) -> DivergedError:
+    """Return the error of a loss that is not finite, with its terms."""
     terms = ", ".join(f"{name} {float(term.detach()):g}" for name, term in parts.items())
     return DivergedError(
         where,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from volseg_core.api import RunInfo
 from volseg_core.data.generated import generated_volume
-from volseg_core.data.labelled import Labelled, read_labelled
+from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled
 from volseg_core.data.split import Region, split, whole
 from volseg_core.data.windows import Group, window_groups
 from volseg_core.errors import DivergedError, Interrupted, UsageError, VolsegError
@@ -63,6 +64,13 @@ class Prepared:
     groups: list[Group]
     train: list[Region]
     held: list[Region]
+    unlabelled: list[Region] = field(default_factory=list)
+
+    @cached_property
+    def class_counts(self) -> list[int]:
+        """Labelled training voxels of each class, in class order."""
+        numbers = range(len(self.spec.classes))
+        return [sum(int(region.class_profile(number)[0].sum()) for region in self.train) for number in numbers]
 
 
 @dataclass(frozen=True)
@@ -145,11 +153,15 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         log.info("held out for validation: %s", region.describe())
     completed = _complete(recipe, volumes[0], classes, axes, data, labels)
     divisor, minimum = size_rules(recipe)
-    window = None if recipe.data.window == "auto" else (recipe.data.window[0], recipe.data.window[1])
-    groups = window_groups(train, axes, window, divisor, minimum)
+    groups = window_groups(train, axes, recipe.data.window, divisor, minimum)
+    neighbours = recipe.data.neighbours
+    if neighbours and _independent(recipe, volumes):
+        what = "single or independent images have no neighbours"
+        raise UsageError("data.neighbours", what, "Set data.neighbours=0.")
     spec = ModelSpec(
         task=recipe.head.task,
-        in_channels=volumes[0].data.shape[0],
+        in_channels=volumes[0].data.shape[0] * (2 * neighbours + 1),
+        neighbours=neighbours,
         classes=classes,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=axes,
@@ -159,7 +171,20 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         unit=volumes[0].grid.unit,
         made_with=completed.head.made_with,
     )
-    return Prepared(completed, spec, groups, train, held)
+    return Prepared(completed, spec, groups, train, held, _unlabelled(registry, recipe, volumes))
+
+
+def _unlabelled(registry: Registry, recipe: Recipe, volumes: Sequence[Labelled]) -> list[Region]:
+    """Return the volumes without labels that a teacher uses.
+
+    Raises:
+        UsageError: a teacher without such volumes, or the other way round.
+    """
+    files = recipe.data.unlabelled
+    if (recipe.train.teacher is None) == bool(files):
+        what = "without train.teacher nothing uses them" if files else "train.teacher needs volumes without labels"
+        raise UsageError("data.unlabelled", what, "Give both: data.unlabelled=[FILE] and train.teacher={}.")
+    return [whole(volume) for volume in read_unlabelled(registry.catalog, recipe, files, len(volumes[0].data))]
 
 
 def _regions(
@@ -182,7 +207,7 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
         UsageError: the recipe asks for slices across independent images.
     """
     wanted = recipe.data.axes
-    independent = recipe.data.independent or any(volume.grid.independent or volume.shape[0] == 1 for volume in volumes)
+    independent = _independent(recipe, volumes)
     if wanted != "auto":
         if independent and wanted != "z":
             raise UsageError("data.axes", f"{wanted!r} slices across single or independent images", "Set data.axes=z.")
@@ -192,6 +217,10 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
         for volume in volumes
     )
     return "z" if independent or flat else "zyx"
+
+
+def _independent(recipe: Recipe, volumes: Sequence[Labelled]) -> bool:
+    return recipe.data.independent or any(volume.grid.independent or volume.shape[0] == 1 for volume in volumes)
 
 
 def _complete(
@@ -211,6 +240,7 @@ def _complete(
             "channels": int(first.data.shape[0]),
             "train": _references(data),
             "labels": _references(labels),
+            "unlabelled": _references(recipe.data.unlabelled),
         }
     )
     return recipe.replace(head=head, data=block)

@@ -25,6 +25,14 @@ def predicted_class(task: str, logits: Tensor) -> Tensor:
     return logits.argmax(1)
 
 
+def probabilities(task: str, logits: Tensor) -> Tensor:
+    """Return the probabilities (N, classes, *S) of logits (N, C, *S); a binary network's are those of both classes."""
+    if task == "binary":
+        foreground = logits.sigmoid()
+        return torch.cat((1 - foreground, foreground), dim=1)
+    return logits.softmax(dim=1)
+
+
 def output_channels(task: str, classes: int) -> int:
     """Return how many channels the network gives for a number of classes."""
     return 1 if task == "binary" else classes

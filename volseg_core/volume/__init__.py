@@ -4,7 +4,7 @@ from volseg_core.volume.grid import Grid, Volume, to_czyx
 from volseg_core.volume.labels import ClassMap, ClassName
 from volseg_core.volume.normalise import Normalisation
 from volseg_core.volume.views import PRESETS, View, preset
-from volseg_core.volume.windows import Tiling, pad_to, padded_size
+from volseg_core.volume.windows import Tiling, mirrored_planes, pad_to, padded_size
 
 __all__ = [
     "PRESETS",
@@ -15,6 +15,7 @@ __all__ = [
     "Tiling",
     "View",
     "Volume",
+    "mirrored_planes",
     "pad_to",
     "padded_size",
     "preset",

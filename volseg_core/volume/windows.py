@@ -31,6 +31,17 @@ def pad_to(array: np.ndarray[Any, Any], shape: Sequence[int]) -> np.ndarray[Any,
     return np.pad(array, [(0, 0)] * lead + [(0, extra) for extra in grow], mode="reflect")
 
 
+def mirrored_planes(start: int, stop: int, neighbours: int, size: int) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Return the planes from ``start - neighbours`` to ``stop + neighbours``, mirrored at the ends of ``size`` planes.
+
+    The planes at both ends are not repeated, except where there is only one.
+    """
+    period = max(1, 2 * (size - 1))
+    planes = np.abs(np.arange(start - neighbours, stop + neighbours)) % period
+    mirrored: np.ndarray[Any, np.dtype[np.intp]] = np.minimum(planes, period - planes) if size > 1 else planes
+    return mirrored
+
+
 @dataclass(frozen=True)
 class Tiling:
     """Cover a box of ``shape`` with windows of shape ``window`` that overlap by the share ``overlap``.

@@ -1,0 +1,96 @@
+"""From a prepared run to the batches that its epochs iterate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from volseg_core.data.validation import SliceDataset, validation_slices
+from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
+from volseg_core.machine import cpu_count
+
+if TYPE_CHECKING:
+    from volseg_core.recipe import TrainBlock
+    from volseg_core.training.run import Prepared
+
+_MIN_STEPS, _MAX_STEPS = 50, 1000
+_VALIDATION_SLICES = 24
+_UNLABELLED_SEED = 7919
+"""Added to the seed of the draws without labels, so that they do not repeat those with labels."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The training windows of a run, those without labels if any, and the plans that batch them."""
+
+    windows: WindowDataset
+    plan: BatchPlan
+    unlabelled: WindowDataset | None = None
+    unlabelled_plan: BatchPlan | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches are iterated next."""
+        self.plan.set_epoch(epoch)
+        if self.unlabelled_plan is not None:
+            self.unlabelled_plan.set_epoch(epoch)
+
+
+def make_batches(prepared: Prepared, augment: Any) -> Batches:
+    """Return the windows that a recipe trains on."""
+    recipe, spec = prepared.recipe, prepared.spec
+    rule, data = recipe.train, recipe.data
+    turned = bool(getattr(augment, "turns", False))
+    groups = with_turns(prepared.groups) if turned else prepared.groups
+    windows = WindowDataset(groups, augment, rule.seed, data.sampler, len(spec.classes), spec.neighbours)
+    plan = BatchPlan(groups, steps_per_epoch(rule, groups), rule.batch, rule.seed)
+    if rule.teacher is None:
+        return Batches(windows, plan)
+    free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.divisor, spec.min_size)
+    free = with_turns(free) if turned else free
+    seed = rule.seed + _UNLABELLED_SEED
+    return Batches(
+        windows,
+        plan,
+        WindowDataset(free, augment, seed, neighbours=spec.neighbours),
+        BatchPlan(free, plan.steps, rule.teacher.batch, seed),
+    )
+
+
+def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
+    """Return how many batches an epoch has: enough to see every voxel once per axis, within 50 and 1000."""
+    if rule.steps != "auto":
+        return rule.steps
+    windows = sum(sum(group.counts) for group in groups)
+    return int(min(_MAX_STEPS, max(_MIN_STEPS, -(-windows // rule.batch))))
+
+
+def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any, DataLoader[Any] | None]:
+    """Return the loaders of training (with a teacher a dict of two) and of the held-out slices, None without any."""
+    recipe, spec = prepared.recipe, prepared.spec
+    workers = _workers(recipe.train, device)
+    common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
+    if workers:
+        common |= {"persistent_workers": True, "worker_init_fn": _one_thread}
+    draws: Any = batches.windows  # torch asks for __getitem__ only
+    train: Any = DataLoader(draws, batch_sampler=batches.plan, **common)
+    if batches.unlabelled is not None:
+        free: Any = batches.unlabelled
+        train = {"labelled": train, "unlabelled": DataLoader(free, batch_sampler=batches.unlabelled_plan, **common)}
+    if not prepared.held:
+        return train, None
+    slices: Any = SliceDataset(validation_slices(prepared.held, spec.axes, _VALIDATION_SLICES), spec)
+    return train, DataLoader(slices, batch_sampler=slices.batches(recipe.train.batch), **common)
+
+
+def _workers(rule: TrainBlock, device: str) -> int:
+    """Return the number of data workers: none on a CPU, where they would take the network's cores."""
+    if rule.workers != "auto":
+        return rule.workers
+    return min(8, cpu_count() - 1) if device == "cuda" else 0
+
+
+def _one_thread(worker: int) -> None:  # noqa: ARG001  (torch's signature)
+    torch.set_num_threads(1)
