@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy import ndimage
 
-from volseg_metrics.inputs import labelled_image
+from volseg_metrics.inputs import IGNORED, labelled_image
 from volseg_metrics.scores import by_class, mean
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ class SurfaceMetric(ABC):
             DataError: neither slice nor volume, shapes differ, or a value is no class index.
         """
         predicted, true = labelled_image(prediction, target, valid, len(self.classes))
+        box = ndimage.find_objects((true != IGNORED).view(np.uint8))
+        if not box:
+            return
+        predicted, true = predicted[box[0]], true[box[0]]
         sampling = self.spacing[-true.ndim :]
         for index in self.scored:
             distances = surface_distances(predicted == index, true == index, sampling)
@@ -95,7 +99,7 @@ class SurfaceMetric(ABC):
 
     @abstractmethod
     def _add(self, index: int, distances: Pair, shape: Sequence[int], sampling: Sequence[float]) -> None:
-        """Add the distances of one class in one image of a shape and voxel size."""
+        """Add the distances of one class in one image; ``shape`` is that of the box around its labels."""
 
     @abstractmethod
     def _score(self, index: int) -> float:
@@ -107,9 +111,10 @@ class Hausdorff95(SurfaceMetric):
 
     As in Metrics Reloaded (Maier-Hein 2024, doi:10.1038/s41592-023-02151-z), MONAI and DeepMind's surface-distance.
 
-    A class that an image has only in the prediction or only in the target gets the image's diagonal: more than any
-    distance in it, and finite, so that means over images can be compared. A class that is in neither has no score in
-    that image. A class's score is the mean over the images in which it has one, else nan and left out of the mean.
+    A class that an image has only in the prediction or only in the target gets the diagonal of the box around the
+    image's labels: more than any distance in it, and finite, so that means over images can be compared. A class that
+    is in neither has no score in that image. A class's score is the mean over the images in which it has one, else
+    nan and left out of the mean.
     """
 
     name = "hausdorff95"

@@ -174,4 +174,5 @@ def test_a_margin_without_labels_is_as_if_it_were_cut_off(case: Any, margin: int
     padded = np.pad(prediction.astype(int), width, constant_values=1)
     labels = np.pad(target.astype(int), width, constant_values=-1)
     alone = prediction.astype(int), target.astype(int)
-    np.testing.assert_equal(scored(SurfaceDice(**context), (padded, labels)), scored(SurfaceDice(**context), alone))
+    for kind in (SurfaceDice, Hausdorff95):
+        np.testing.assert_equal(scored(kind(**context), (padded, labels)), scored(kind(**context), alone))
