@@ -123,7 +123,7 @@ CLDICE = Metric(
     params={"background": _SCORE_BACKGROUND},
     wants=("classes",),
     tasks=_TASKS,
-    needs=("scikit-image>=0.24",),
+    needs=("scikit-image>=0.22",),
     extra="metrics",
     licence=_LICENCE,
     citation="doi:10.1109/CVPR46437.2021.01629",
