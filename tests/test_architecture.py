@@ -91,9 +91,9 @@ def test_the_example_of_the_docs_trains_like_cross_entropy_without_its_exponent(
         (tmp_path / name).write_text(block, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     registry = load_registry()
-    recipe = resolve(registry, find_recipe(registry, "mine"), ["loss.focal.gamma=0"])
+    recipe = resolve(registry, find_recipe(registry, "mine"), ["loss.my-focal.gamma=0"])
     use = recipe.losses[0]
-    assert use.provided.id == "local/my_losses/focal"
+    assert use.provided.id == "local/my_losses/my-focal"
 
     loss = registry.catalog.build(use.provided, use.params)
     logits, target = torch.randn(2, 3, 4, 5), torch.randint(-1, 3, (2, 4, 5))

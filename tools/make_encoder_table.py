@@ -3,12 +3,14 @@
 Run it after a new release of segmentation-models-pytorch or timm: ``python tools/make_encoder_table.py``. Each
 candidate is built with one input channel on the meta device (shapes only, no memory) and run at three sizes; what
 does not give features of the promised shapes is left out, and so are timm models that neither the feature-pyramid
-wrapper nor the dense prediction transformer accepts. It takes about a quarter of an hour on two cores.
+wrapper nor the dense prediction transformer accepts. It takes over half an hour on two cores; ``--only PATTERN ...``
+(``'tu-vit_*_dinov2'``) probes some candidates and keeps the rows of the others.
 
 A row is ``[flags, depth, size, stride, weights]``. Flags: ``v`` vision transformer (for dpt only), ``d`` and ``w``
 options that let it take any size (``dynamic_img_size``, ``strict_img_size=False``), ``o`` features whose sizes are
-not exact halves. ``size`` is the only input size, 0 for any. ``weights`` holds ``name|licence|source|channels|sha256``
-items, the default first; an empty source is timm's repository of that name on the model hub.
+not exact halves, ``i`` can be built for another input size (``img_size``). ``size`` is the only input size, 0 for any.
+``weights`` holds ``name|licence|source|channels|sha256`` items, the default first; an empty source is timm's repository
+of that name on the model hub.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import multiprocessing
 import os
 import sys
 import warnings
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 TABLE = Path(__file__).resolve().parents[1] / "plugins" / "volseg_smp" / "encoders.json"
 OPTIONS = {"": {}, "d": {"dynamic_img_size": True}, "w": {"strict_img_size": False}}
 SIZES = (64, 160)
+GRIDS = (4, 9)
+"""Patches along the sides of images on which vision transformers are tried."""
 PACKAGED = {
     "tf_efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     "tf_efficientnet_lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
@@ -47,13 +52,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=TABLE)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default=["*"], nargs="+", help="names to probe; the rows of others are kept")
     arguments = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     import segmentation_models_pytorch as smp
     import timm
 
-    tasks = [*smp.encoders.encoders, *(f"tu-{name}" for name in timm.list_models())]
-    rows: dict[str, Row] = {}
+    candidates = [*smp.encoders.encoders, *(f"tu-{name}" for name in timm.list_models())]
+    tasks = [name for name in candidates if any(fnmatch(name, only) for only in arguments.only)]
+    known: dict[str, Row] = json.loads(TABLE.read_text(encoding="utf-8"))["encoders"]
+    rows = {name: row for name, row in known.items() if name not in tasks}
     with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=200) as pool:
         for done, (name, row) in enumerate(pool.imap(probe, tasks, chunksize=4), start=1):
             if row is not None:
@@ -61,8 +69,8 @@ def main() -> None:
             print(f"\r{done}/{len(tasks)} {name:60}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     head = {"smp": smp.__version__, "timm": timm.__version__}
-    write(arguments.output, head, rows)
-    print(f"{len(rows)} encoders of {len(tasks)} candidates -> {arguments.output}")
+    write(arguments.output, head, {name: rows[name] for name in candidates if name in rows})
+    print(f"{len(rows)} encoders of {len(candidates)} candidates -> {arguments.output}")
 
 
 def write(path: Path, head: dict[str, str], rows: dict[str, Row]) -> None:
@@ -102,16 +110,18 @@ def _pyramid(name: str, depth: int, native: int) -> tuple[str, int] | None:
         expected = [[channels, size >> i, size >> i] for i, channels in enumerate(model.out_channels)]
         return len(expected) == depth + 1 and _run(model, size, _shapes) == expected
 
+    def build(**options: Any) -> Any:
+        return _build(partial(get_encoder, name, in_channels=1, depth=depth, weights=None, **options), name)
+
     fallback = None
     for flag in ("", "w", "d"):
-        options = OPTIONS[flag]
-        model = _build(partial(get_encoder, name, in_channels=1, depth=depth, weights=None, **options), name)
+        model = build(**OPTIONS[flag])
         if model is None:
             continue
         if all(exact(model, size) for size in SIZES):
             return flag, 0
         if flag == "" and exact(model, native):
-            fallback = "", native
+            fallback = "i" * _sizable(build, exact), native
         elif flag == "" and len(model.out_channels) == depth + 1 == _run(model, 256, len):
             fallback = "o", 0
     return fallback
@@ -119,20 +129,40 @@ def _pyramid(name: str, depth: int, native: int) -> tuple[str, int] | None:
 
 def _vit(name: str, native: int) -> tuple[str, int, int] | None:
     """Return the flags, the only input size (0: any) and the patch size of a vision transformer."""
-    import segmentation_models_pytorch as smp
+
+    def build(**options: Any) -> Any:
+        return _build(partial(_dpt, name, num_classes=0, **options), name)
+
+    def exact(model: Any, size: int) -> bool:
+        return bool(_run(model, size, _shapes) == [[2, size, size]])
 
     fallback = None
     for flag in ("d", "w", ""):
-        options = {"num_classes": 0, **OPTIONS[flag]}
-        model = _build(partial(smp.DPT, name, encoder_weights=None, in_channels=1, classes=2, **options), name)
+        model = build(**OPTIONS[flag])
         if model is None:
             continue
         stride = model.encoder.output_strides[-1]
-        if all(_run(model, size, _shapes) == [[2, size, size]] for size in SIZES):
+        if all(exact(model, grid * stride) for grid in GRIDS):
             return f"v{flag}", 0, stride
-        if flag == "" and _run(model, native, _shapes) == [[2, native, native]]:
-            fallback = "v", native, stride
+        if flag == "" and exact(model, native):
+            fallback = "v" + "i" * _sizable(build, exact), native, stride
     return fallback
+
+
+def _dpt(name: str, **options: Any) -> Any:
+    import segmentation_models_pytorch as smp
+
+    from volseg_smp.dpt import take_any_grid
+
+    model = smp.DPT(name, encoder_weights=None, in_channels=1, classes=2, **options)
+    take_any_grid(model, readout="cat", intermediate_channels=(256, 512, 1024, 1024), fusion_channels=256)
+    return model
+
+
+def _sizable(build: Callable[..., Any], exact: Callable[[Any, int], bool]) -> bool:
+    """Whether a model of one input size can be built for others."""
+    models = ((build(img_size=size), size) for size in (128, 256))
+    return all(model is not None and exact(model, size) for model, size in models)
 
 
 def _shapes(output: Any) -> list[list[int]]:

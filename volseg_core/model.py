@@ -29,7 +29,6 @@ class ModelSpec:
     """The contract of a trained network: what goes in, what comes out and how to prepare it.
 
     ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once.
-    ``members`` networks of one kind share a file, as an ensemble whose probabilities are averaged.
     """
 
     task: str
@@ -41,7 +40,6 @@ class ModelSpec:
     min_size: int
     dims: int = 2
     neighbours: int = 0
-    members: int = 1
     window: tuple[int, ...] = ()
     spacing: tuple[float, float, float] | None = None
     unit: str = ""
@@ -82,7 +80,6 @@ class ModelSpec:
                 min_size=int(content["min_size"]),
                 dims=int(content["dims"]),
                 neighbours=int(content["neighbours"]),
-                members=int(content["members"]),
                 window=tuple(map(int, content["window"])),
                 spacing=_spacing(content["spacing"]),
                 unit=str(content["unit"]),

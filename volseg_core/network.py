@@ -68,20 +68,16 @@ def build_network(
 
 
 def trained_network(catalog: Catalog, recipe: Recipe, model: ModelFile) -> nn.Module:
-    """Return the network of a model file with its weights, ready for prediction; of several members an ensemble.
+    """Return the network of a model file with its weights, ready for prediction.
 
     Raises:
         DataError: the tensors do not fit the recipe's network.
     """
-    from volseg_core.training.ensemble import Ensemble
     from volseg_core.training.targets import output_channels
 
     spec = model.spec
     channels = output_channels(spec.task, len(spec.classes))
-    members = [
-        build_network(catalog, recipe, spec.in_channels, channels, pretrained=False) for _ in range(spec.members)
-    ]
-    network = members[0] if len(members) == 1 else Ensemble(members, spec.task)
+    network = build_network(catalog, recipe, spec.in_channels, channels, pretrained=False)
     load_tensors(network, model, skip=())
     return network.eval()
 

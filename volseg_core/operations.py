@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.data.files import VolumeLike
+from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.errors import DataError, UsageError
 from volseg_core.evaluation import run_evaluation
 from volseg_core.model import ModelFile, read_model
@@ -20,6 +20,10 @@ from volseg_core.training.run import RunOptions, RunResult, run_training
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from volseg_core.advice.findings import Finding
+    from volseg_core.prediction.fusion import FusionFit
+    from volseg_core.prediction.suggest import Suggestion
 
 PathLike = str | os.PathLike[str]
 Volumes = VolumeLike | Sequence[VolumeLike]
@@ -68,6 +72,8 @@ def predict(
     device: str = "auto",
     confidence: bool = False,
     probabilities: bool = False,
+    entropy: bool = False,
+    variance: bool = False,
     overwrite: bool = False,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
@@ -76,20 +82,16 @@ def predict(
     """Segment a volume with a trained model (a run folder or its weights).
 
     Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``confidence`` (Z, Y, X)
-    uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16. With ``output`` they are written there.
+    uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16, ``entropy`` (Z, Y, X) uint8 of the merged
+    probabilities (255 = all classes equal) and ``variance`` (Z, Y, X) float16, the variance over directions summed
+    over classes (0 = all directions agree). With ``output`` they are written there.
 
     Raises:
         VolsegError: what is wrong with model, volume, device or output.
     """
     registry = registry or load_registry()
-    file = model if isinstance(model, ModelFile) else read_model(model)
-    if quality:
-        overrides = [f"predict.quality={quality}", *overrides]
-    foreign = [item for item in overrides if not item.strip().startswith(("predict.", "data.reader"))]
-    if foreign:
-        raise UsageError(f"--set {foreign[0]}", "prediction only takes keys of predict and data.reader")
-    recipe = resolve_recipe(registry, file.recipe, overrides)
-    wanted = ["labels", *(["confidence"] if confidence else []), *(["probabilities"] if probabilities else [])]
+    file, recipe = _model_and_recipe(registry, model, quality, overrides)
+    wishes = {"confidence": confidence, "probabilities": probabilities, "entropy": entropy, "variance": variance}
     return run_prediction(
         registry.catalog,
         file,
@@ -97,7 +99,7 @@ def predict(
         volume,
         progress or Silent(),
         device=device,
-        wanted=wanted,
+        wanted=["labels", *(name for name, wish in wishes.items() if wish)],
         output=None if output is None else Path(output),
         overwrite=overwrite,
     )
@@ -167,6 +169,108 @@ def generate(
     return {"data": sample.data, "labels": sample.labels, **sample.extra}
 
 
+def fit_merge(
+    model: PathLike | ModelFile,
+    *,
+    data: VolumeLike,
+    labels: VolumeLike,
+    quality: str = "high",
+    output: PathLike | None = None,
+    overwrite: bool = False,
+    force: bool = False,
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> FusionFit:
+    """Fit the merge ``fusion`` on a labelled volume that the network was not trained on, and store it in the model.
+
+    The weights, the quality and the views become the model's own; ``output`` writes a copy of the model instead. They
+    are fitted on a slab of the volume and scored on another one; where they score lower than equal weights nothing is
+    stored (``path`` of the result is None) unless ``force`` says so.
+
+    Raises:
+        VolsegError: what is wrong with model, volumes, device or output.
+    """
+    from volseg_core.prediction.fusion import run_fit
+
+    registry = registry or load_registry()
+    file, recipe = _model_and_recipe(registry, model, quality, overrides)
+    path = file.path if output is None else Path(output)
+    if output is not None and path.exists() and not overwrite:
+        raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
+    return run_fit(
+        registry.catalog, file, recipe, data, labels, progress or Silent(), path=path, force=force, device=device
+    )
+
+
+def suggest_labels(
+    model: PathLike | ModelFile,
+    volume: VolumeLike,
+    *,
+    count: int = 5,
+    size: Sequence[int] = (),
+    slabs: bool = False,
+    score: str = "entropy",
+    quality: str = "",
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> list[Suggestion]:
+    """Return up to ``count`` boxes of a volume that are worth labelling next, the least certain first.
+
+    ``score`` is ``entropy`` (of the merged probabilities) or ``variance`` (over directions), both as `predict` gives
+    them; boxes are ranked by its mean and do not overlap. ``size`` is an edge or (z, y, x), clipped to the volume; by
+    default 64, or smaller where the volume is small. ``slabs`` takes whole planes along z instead.
+
+    Raises:
+        VolsegError: what is wrong with model, volume, device or sizes.
+    """
+    from volseg_core.prediction.suggest import box_size, rank
+
+    registry = registry or load_registry()
+    if score not in ("entropy", "variance"):
+        raise UsageError("score", f"{score!r} is not entropy or variance")
+    file, recipe = _model_and_recipe(registry, model, quality, overrides)
+    with open_volume(registry.catalog, volume, "data", recipe.reader) as source:
+        chosen = box_size(source.shape, count, size, slabs=slabs)
+    done = predict(
+        file,
+        volume,
+        quality=quality,
+        device=device,
+        entropy=score == "entropy",
+        variance=score == "variance",
+        overrides=overrides,
+        registry=registry,
+        progress=progress,
+    )
+    return rank(done.arrays[score], done.labels, file.spec.classes, chosen, count)
+
+
+def check(data: VolumeLike, labels: VolumeLike | None = None, *, registry: Registry | None = None) -> list[Finding]:
+    """Look for what ruins a training in an image and its labels, and return the findings (``ok, note, fatal``).
+
+    Raises:
+        VolsegError: a file cannot be opened.
+    """
+    from volseg_core.advice.check import check as look
+
+    return look((registry or load_registry()).catalog, data, labels)
+
+
+def suggest(data: VolumeLike, labels: VolumeLike, *, registry: Registry | None = None) -> str:
+    """Look at a labelled volume and at the machine, and return a recipe (YAML) with the reason for each choice.
+
+    Raises:
+        DataError: the pair cannot be trained on.
+    """
+    from volseg_core.advice.suggest import suggest as choose
+
+    return choose(registry or load_registry(), data, labels)
+
+
 def resolve_recipe(
     registry: Registry,
     recipe: str | Mapping[str, Any],
@@ -181,6 +285,19 @@ def resolve_recipe(
     if source.abstract:
         raise UsageError(f"recipe {source.name!r}", "is abstract: it only serves to be extended")
     return resolve(registry, source, overrides, extra)
+
+
+def _model_and_recipe(
+    registry: Registry, model: PathLike | ModelFile, quality: str, overrides: Sequence[str]
+) -> tuple[ModelFile, Recipe]:
+    """Return a model and its recipe with what the caller changes about prediction."""
+    file = model if isinstance(model, ModelFile) else read_model(model)
+    if quality:
+        overrides = [f"predict.quality={quality}", *overrides]
+    foreign = [item for item in overrides if not item.strip().startswith(("predict.", "data.reader"))]
+    if foreign:
+        raise UsageError(f"--set {foreign[0]}", "prediction only takes keys of predict and data.reader")
+    return file, resolve_recipe(registry, file.recipe, overrides)
 
 
 def _several(items: Volumes) -> list[VolumeLike]:

@@ -17,6 +17,7 @@ from volseg_merges.checks import (
     label_dtype,
     started,
 )
+from volseg_merges.scores import best_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ class Maximum:
         if self._state is None:
             device = array_api_compat.device(probabilities)
             self._state = xp.zeros(shape, dtype=xp.int32, device=device)
-        best, winner = _best(xp, probabilities)
+        winner, best = best_class(xp, probabilities, xp.int32)
         self._watch.see(xp, best)
         best *= LEVELS
         best += 0.5
@@ -103,16 +104,3 @@ class Maximum:
         confidence = xp.astype(key >> 16, xp.float32)
         confidence *= 1 / LEVELS
         return MergeResult(labels, confidence)
-
-
-def _best(xp: Any, probabilities: Any) -> tuple[Any, Any]:
-    """Return the largest probability (float32, a new array) and its first class (int32)."""
-    best = xp.astype(probabilities[0], xp.float32, copy=True)
-    winner: Any = 0
-    for index in range(1, probabilities.shape[0]):
-        candidate = xp.astype(probabilities[index], xp.float32, copy=False)
-        step = xp.astype(candidate > best, xp.int32)
-        step *= index
-        winner = step if index == 1 else xp.maximum(winner, step)
-        best = xp.maximum(best, candidate)
-    return best, winner

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from volseg_core.api import UsageError
 from volseg_smp.assembly import Assembly, per_stage
+from volseg_smp.dpt import take_any_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -241,9 +242,14 @@ def build_dpt(
     if encoder_output_indices is not None and len(encoder_output_indices) != network.depth:
         what = f"{list(encoder_output_indices)!r} has {len(encoder_output_indices)} items for depth {network.depth}"
         raise UsageError(_INDICES, what, "Give one block per stage, or set model.encoder.depth.")
-    return network.build(
+    channels = per_stage(decoder_intermediate_channels, network.depth, coarsest_first=False)
+    model = network.build(
         encoder_output_indices=None if encoder_output_indices is None else list(encoder_output_indices),
         decoder_readout=decoder_readout,
-        decoder_intermediate_channels=per_stage(decoder_intermediate_channels, network.depth, coarsest_first=False),
+        decoder_intermediate_channels=channels,
         decoder_fusion_channels=decoder_fusion_channels,
     )
+    take_any_grid(
+        model, readout=decoder_readout, intermediate_channels=channels, fusion_channels=decoder_fusion_channels
+    )
+    return model

@@ -88,7 +88,7 @@ class Assembly:
         return network
 
     def _on_own(self, options: dict[str, Any]) -> Any:
-        row = table.find(self.encoder.name)
+        row = table.find(self.encoder.name, self.encoder.params.get("input_size"))
         if row.vit != (self.architecture == "dpt"):
             raise self._wrong_family(row)
         if not row.exact and self.architecture != "unet":
@@ -97,7 +97,7 @@ class Assembly:
             )
             raise UsageError(_ENCODER, what, "Only 'unet' works with it (-s model=unet).")
         model = self._create(row.name, options | row.options)
-        load_weights(model.encoder, row.name, str(self.encoder.params["weights"]), self.in_channels)
+        load_weights(model.encoder, row, str(self.encoder.params["weights"]), self.in_channels)
         return model
 
     def _on_foreign(self, output_stride: int, options: dict[str, Any]) -> Any:

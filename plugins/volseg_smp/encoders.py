@@ -36,24 +36,26 @@ def build(
     depth: int | None = None,
     output_stride: int = 32,
     weights: str = "imagenet",
+    input_size: int | None = None,
 ) -> torch.nn.Module:
     """Return an encoder whose features come finest first, the input itself among them.
 
     The module has ``out_channels`` and ``strides``. A timm model that starts at stride 4 gives a feature with no
     channels at stride 2, as smp's decoders expect. ``depth`` is both the recipe's ``model.encoder.depth`` and what
-    an architecture asks for; the asking architecture wins.
+    an architecture asks for; the asking architecture wins. ``input_size`` is for encoders of one input size: the side
+    of the squares that it is built for.
 
     Raises:
         UsageError: when the encoder has fewer stages, cannot be dilated, or has no such weights.
         DataError, PluginError, ResourceError: when the weights cannot be had (see `load_weights`).
     """
-    row = table.find(name)
+    row = table.find(name, input_size)
     stages = depth or row.depth
     if stages > row.depth:
         msg = f"{_ENCODER}.depth"
         raise UsageError(msg, f"{stages} is more than the {row.depth} stages of encoder {name!r}")
     encoder = create(row, in_channels, stages, output_stride)
-    load_weights(encoder, name, weights, in_channels)
+    load_weights(encoder, row, weights, in_channels)
     if row.vit:
         return ViTFeatures(encoder)
     encoder.strides = tuple(min(2**stage, output_stride) for stage in range(stages + 1))

@@ -32,7 +32,7 @@ def _architecture(name: str, summary: str, citation: str, params: Mapping[str, P
     """Describe a network of smp.
 
     Every input size that is a multiple of 32 works for every depth and encoder (`unet` itself takes any, encoders
-    with windows or patches do not).
+    with windows or patches do not); `dpt` takes any that the encoder's patches fill.
     """
     values: dict[str, Any] = {"divisor": 32, "min_size": 32} | special
     return Architecture(
@@ -102,7 +102,9 @@ def _with_pyramids() -> list[Architecture]:
         _architecture("pspnet", "Pyramid scene parsing, three stages by default", "arXiv:1612.01105", pspnet),
         _architecture("upernet", "UPerNet: pyramid pooling and a feature pyramid", "arXiv:1807.10221", upernet),
         _architecture("segformer", "SegFormer's decoder of linear layers", "arXiv:2105.15203", segformer),
-        _architecture("dpt", "Dense prediction transformer, on timm's ViTs only", "arXiv:2103.13413", _dpt()),
+        _architecture(
+            "dpt", "Dense prediction transformer, on timm's ViTs only", "arXiv:2103.13413", _dpt(), divisor=1
+        ),
     ]
 
 

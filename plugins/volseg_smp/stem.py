@@ -33,11 +33,13 @@ def fit(source: Tensors, target: Tensors, in_channels: int, label: str) -> dict[
     fitted: dict[str, torch.Tensor] = {}
     wrong: list[str] = []
     used: set[str] = set()
+    adapted = False
     for name, wanted in target.items():
         found = name if name in source else by_name.get(_canonical(name), "")
         if found:
             used.add(found)
             fitted[name] = _to_channels(found, source[found], wanted.shape, in_channels)
+            adapted |= fitted[name].shape != source[found].shape
             if fitted[name].shape != wanted.shape:
                 wrong.append(f"{name} is {_text(source[found].shape)} instead of {_text(wanted.shape)}")
         elif name.endswith("num_batches_tracked"):
@@ -46,6 +48,13 @@ def fit(source: Tensors, target: Tensors, in_channels: int, label: str) -> dict[
             wrong.append(f"{name} is missing")
     if wrong:
         raise _misfit(label, wrong, len(target))
+    if adapted:
+        how = (
+            "summed over RGB for 1 channel"
+            if in_channels == 1
+            else f"repeated for {in_channels} channels, times 3/{in_channels}"
+        )
+        _log.info("%s: the stem's weights were %s", label, how)
     if left := [name for name in source if name not in used]:
         _log.info("%s: %d tensors are not part of the encoder (%s ...)", label, len(left), ", ".join(left[:_SHOWN]))
     return fitted
@@ -71,7 +80,6 @@ def _to_channels(name: str, weight: torch.Tensor, shape: torch.Size, in_channels
     pixels = shape[1] // in_channels if name.endswith(_PIXEL_STEMS) else 1
     if (weight.shape[1], shape[1]) != (_RGB * pixels, in_channels * pixels):
         return weight
-    _log.info("pretrained weights of %s adapted from %d to %d input channels", name, _RGB, in_channels)
     rgb = weight.reshape(weight.shape[0] * pixels, _RGB, *weight.shape[2:])
     return adapt_channels(rgb, in_channels).reshape(shape)
 

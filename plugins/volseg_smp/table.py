@@ -30,6 +30,7 @@ _VIT_PARAMS = {
     "weights": _WEIGHTS,
     "depth": Param("int?", None, "Blocks whose output is used, evenly spread; null: four.", min=1, max=4),
 }
+_INPUT_SIZE = Param("int?", None, "Side of the square inputs that it is built for; null: its own.", min=32)
 
 
 class WeightNames(Mapping[str, Weights]):
@@ -73,6 +74,7 @@ class Row:
     size: int
     stride: int
     weights: WeightNames
+    input_size: int | None = None
 
     @property
     def vit(self) -> bool:
@@ -90,12 +92,17 @@ class Row:
         return self.name[3:] if self.name.startswith("tu-") else ""
 
     @property
+    def imitates(self) -> str:
+        """Name of the encoder whose network this one is said to be but is not, else empty."""
+        return f"tu-{self.name[5:]}" if self.name.startswith("timm-tf_efficientnet_lite") else ""
+
+    @property
     def options(self) -> dict[str, Any]:
-        """Keywords of timm's constructor that make it take any size."""
+        """Keywords of timm's constructor that make it take any size, or the wanted one."""
         chosen: dict[str, Any] = {"num_classes": 0} if self.vit else {}
         for flag in self.flags:
             chosen |= _OPTIONS.get(flag, {})
-        return chosen
+        return chosen | ({"img_size": self.input_size} if self.input_size else {})
 
 
 @cache
@@ -104,8 +111,8 @@ def _rows() -> dict[str, list[Any]]:
     return content["encoders"]
 
 
-def find(name: str) -> Row:
-    """Return the row of an encoder.
+def find(name: str, input_size: int | None = None) -> Row:
+    """Return the row of an encoder, to be built for ``input_size`` when it takes but one.
 
     Raises:
         UsageError: when the table has no encoder of that name.
@@ -114,7 +121,7 @@ def find(name: str) -> Row:
         flags, depth, size, stride, weights = _rows()[name]
     except KeyError:
         raise UsageError(_ENCODER, f"no encoder named {name!r} in smp or timm") from None
-    return Row(name, flags, depth, size, stride, WeightNames(name, weights))
+    return Row(name, flags, depth, size, stride, WeightNames(name, weights), input_size)
 
 
 def descriptors() -> list[Encoder]:
@@ -124,11 +131,12 @@ def descriptors() -> list[Encoder]:
 
 def _descriptor(name: str, flags: str, depth: int, size: int, stride: int, weights: str) -> Encoder:
     vit = "v" in flags
+    params = _VIT_PARAMS if vit else _PYRAMID_PARAMS
     return Encoder(
         name=name,
         target=TARGET,
         summary=_summary(name, flags, depth, size, stride),
-        params=_VIT_PARAMS if vit else _PYRAMID_PARAMS,
+        params=params | {"input_size": _INPUT_SIZE} if "i" in flags else params,
         aliases=_aliases(name),
         wants=("name", "in_channels", "depth", "output_stride"),
         dims=(2,),
@@ -147,7 +155,7 @@ def _summary(name: str, flags: str, depth: int, size: int, stride: int) -> str:
         return "smp: does not reproduce the network of its ImageNet weights (padding and epsilon differ)"
     what = f"vision transformer for dpt, patches of {stride}" if "v" in flags else f"feature pyramid of {depth} stages"
     if size:
-        what += f", only for inputs of {size} x {size}"
+        what += f", only for inputs of {size} x {size}" + (" or another input_size" if "i" in flags else "")
     if "o" in flags:
         what += ", sizes not exact halves: for unet only"
     return f"{family}: {what}"

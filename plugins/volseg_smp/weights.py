@@ -19,21 +19,23 @@ _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 _LISTED = 12
 
 
-def load_weights(encoder: torch.nn.Module, name: str, weights: str, in_channels: int) -> None:
-    """Load the ``weights`` of the encoder called ``name`` into a module that was built for ``in_channels``.
+def load_weights(encoder: torch.nn.Module, row: table.Row, weights: str, in_channels: int) -> None:
+    """Load the ``weights`` of the encoder of a ``row`` into a module that was built for ``in_channels``.
 
     ``none`` leaves it random; ``imagenet`` is the encoder's own default when it has no weights of that name; any
     other name is one that the encoder's descriptor lists; a path is a safetensors file.
 
     Raises:
-        UsageError: when the encoder has no such weights.
+        UsageError: when the encoder has no such weights, or does not compute what they were trained for.
         DataError: when the file is missing, damaged or of another network, or a package's file was changed.
         PluginError: when the package that holds the weights is not installed.
         ResourceError: when the weights cannot be fetched.
     """
     if weights == "none":
         return
-    row = table.find(name)
+    if row.imitates:
+        what = f"encoder {row.name!r} does not reproduce the network of such weights (padding and epsilon differ)"
+        raise UsageError(_WHERE, what, f"Take -s model.encoder={row.imitates}, or weights: none.")
     source, label = _source(encoder, row, weights)
     state = fit(source, encoder.state_dict(), in_channels, label)
     torch.nn.Module.load_state_dict(encoder, state)  # smp's own versions rename and drop keys
@@ -43,7 +45,7 @@ def _source(encoder: Any, row: table.Row, weights: str) -> tuple[dict[str, torch
     if weights.endswith(_SUFFIXES) or "/" in weights:
         return read_file(Path(weights).expanduser()), repr(weights)
     chosen = _choose(row, weights)
-    label = f"{chosen!r} of {row.name}"
+    label = f"{chosen!r} of encoder {row.name}"
     if row.weights[chosen].source.startswith(packaged.SCHEME):
         return packaged.load(row.timm, row.weights[chosen]), label
     return hub.load(row, chosen, len(encoder.out_channels) - (not row.vit)), label

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from volseg_merges.plugin import volseg_merges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +33,23 @@ def _boxes(seed: int, shape: tuple[int, int, int]) -> Iterator[Slices]:
         axes.append([slice(int(a), int(b)) for a, b in itertools.pairwise(cuts)])
     boxes = list(itertools.product(*axes))
     yield from (boxes[i] for i in rng.permutation(len(boxes)))
+
+
+def _build(name: str, views: int = 1, classes: int = 2, wanted: tuple[str, ...] = ("labels",), **params: Any) -> Any:
+    """Build a merge as the core does: with its parameters and the context that it wants."""
+    component = next(item for item in volseg_merges() if item.name == name)
+    names = [f"view {number}" for number in range(views)]
+    context = {"views": names, "classes": [f"class {index}" for index in range(classes)], "wanted": wanted}
+    if name == "fusion" and not params:
+        rows = np.random.default_rng(views).uniform(0, 2, (views, classes))
+        params = {"weights": {view: row.tolist() for view, row in zip(names, rows, strict=True)}}
+    module, attribute = component.target.split(":")
+    return getattr(import_module(module), attribute)(**params, **{key: context[key] for key in component.wants})
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., Any]:
+    return _build
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ SHAPE = (4, 5, 6)
 def merged(views: Any, weights: list[int] | None = None, wanted: tuple[str, ...] = ALL) -> Any:
     """Merge whole volumes, one after the other."""
     weights = weights or [1] * len(views)
-    merge = Mean()
+    merge = Mean(wanted=wanted)
     merge.start(tuple(views[0].shape[1:]), views[0].shape[0], sum(weights))
     for view, (probabilities, weight) in enumerate(zip(views, weights, strict=True)):
         merge.add(probabilities, EVERYWHERE, view, weight)
@@ -207,3 +207,45 @@ def test_values_that_are_no_probabilities_never_become_labels(
     volume[0, 3, 2, 1] = value
     with pytest.raises(DataError, match=text):
         merged([convert(volume)])
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 24), classes=st.integers(2, 6))
+def test_variance_is_that_of_the_probabilities_in_steps(
+    softmax_views: Any, seed: int, count: int, classes: int
+) -> None:
+    views = softmax_views(seed, count, classes, SHAPE)
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(1, 3, count)
+    result = merged(list(views), weights.tolist(), (*ALL, "variance"))
+    scale = 32767 // int(weights.sum())
+    steps = np.floor(views[:, :-1] * np.float32(scale) + np.float32(0.5)).astype(np.int64)
+    steps = np.concatenate([steps, scale - steps.sum(1, keepdims=True)], 1) / scale
+    mean = np.average(steps, axis=0, weights=weights)
+    expected = np.average((steps - mean) ** 2, axis=0, weights=weights).sum(0)
+    np.testing.assert_allclose(result.variance, expected, rtol=1e-5, atol=1e-7)
+    exact = np.average((views - np.average(views, axis=0, weights=weights)) ** 2, axis=0, weights=weights).sum(0)
+    np.testing.assert_allclose(result.variance, exact, atol=2 * classes / scale)
+
+
+def test_variance_and_entropy_by_hand() -> None:
+    views = [np.array(row, np.float32).reshape(2, 1, 1, 1) for row in ((1, 0), (0, 1), (1, 0), (1, 0))]
+    result = merged(views, wanted=("labels", "entropy", "variance"))
+    # each class is 1, 0, 1, 1 or the reverse: a variance of 3/16, twice
+    assert result.variance.item() == pytest.approx(3 / 8, abs=1e-6)
+    assert result.entropy.item() == pytest.approx(-(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25)), abs=1e-6)
+    assert result.probabilities is None
+
+
+@pytest.mark.parametrize("views", [2, 255])
+def test_the_largest_variance_fits_the_state(views: int) -> None:
+    volume = np.zeros((2, 3, 1, 1, 1), np.float32)
+    volume[0, 0] = volume[1, 2] = 1
+    share = np.arange(views) % 2
+    result = merged([volume[index] for index in share], wanted=("labels", "variance"))
+    assert result.variance.item() == pytest.approx(2 * share.mean() * (1 - share.mean()), abs=1e-6)
+
+
+def test_views_that_agree_have_no_variance_and_no_bit_of_noise(softmax_views: Any) -> None:
+    volume = softmax_views(0, 1, 5, SHAPE)[0]
+    assert (merged([volume] * 12, wanted=("labels", "variance")).variance == 0).all()

@@ -9,56 +9,73 @@ from typing import Any
 import numpy as np
 import pytest
 
+from volseg_core.api import UsageError
 from volseg_merges.plugin import volseg_merges
 
 COMPONENTS = pytest.mark.parametrize("component", volseg_merges(), ids=lambda component: component.name)
 EVERYWHERE = (slice(None),) * 3
 
 
-def built(component: Any) -> Any:
-    module, attribute = component.target.split(":")
-    return getattr(import_module(module), attribute)()
-
-
-def test_both_merges_are_described() -> None:
-    assert [component.name for component in volseg_merges()] == ["max", "mean"]
+def test_every_merge_is_described() -> None:
+    names = ["max", "mean", "vote", "entropy", "geometric", "fusion", "staple"]
+    assert [component.name for component in volseg_merges()] == names
+    assert [component.name for component in volseg_merges() if not component.streaming] == ["staple"]
 
 
 @COMPONENTS
-def test_a_merge_gives_what_its_descriptor_says(component: Any) -> None:
-    merge = built(component)
+def test_a_merge_gives_what_its_descriptor_says(component: Any, build: Any) -> None:
+    merge = build(component.name, classes=3, wanted=component.gives)
     merge.start((2, 3, 4), 3, 1)
     volume = np.broadcast_to(np.array([0.2, 0.5, 0.3], np.float32)[:, None, None, None], (3, 2, 3, 4))
     merge.add(volume, EVERYWHERE, 0)
     result = merge.result(EVERYWHERE, component.gives)
-    for name in ("labels", "confidence", "probabilities"):
+    for name in ("labels", "confidence", "probabilities", "entropy", "variance"):
         assert (getattr(result, name) is not None) == (name in component.gives)
+    assert all(getattr(merge.result(EVERYWHERE), name) is None for name in component.gives if name != "labels")
 
 
 @COMPONENTS
-@pytest.mark.parametrize("classes", [2, 3, 11])
-def test_the_state_takes_the_bytes_that_the_descriptor_says(component: Any, classes: int) -> None:
-    merge = built(component)
-    merge.start((2, 3, 4), classes, 1)
-    merge.add(np.full((classes, 2, 3, 4), 1 / classes, np.float32), EVERYWHERE, 0)
-    held = sum(value.nbytes for value in vars(merge).values() if hasattr(value, "nbytes"))
-    assert held == eval(component.state_bytes, {"classes": classes}) * 24  # noqa: S307 - our own expression
+@pytest.mark.parametrize("wish", ["probabilities", "entropy", "variance"])
+def test_what_a_merge_does_not_keep_is_refused(component: Any, wish: str, build: Any) -> None:
+    merge = build(component.name)
+    merge.start((1, 1, 1), 2, 1)
+    merge.add(np.full((2, 1, 1, 1), 0.5, np.float32), EVERYWHERE, 0)
+    if wish not in component.gives:
+        with pytest.raises(UsageError, match=f"merge '{component.name}': cannot give '{wish}'; it gives labels, conf"):
+            merge.result(EVERYWHERE, ("labels", wish))
 
 
 @COMPONENTS
-def test_the_target_takes_the_parameters_of_the_descriptor(component: Any) -> None:
+@pytest.mark.parametrize(("classes", "views"), [(2, 1), (3, 5), (11, 2)])
+@pytest.mark.parametrize("extra", [(), ("variance",)], ids=["labels", "variance"])
+def test_the_state_takes_the_bytes_that_the_descriptor_says(
+    component: Any, classes: int, views: int, extra: tuple[str, ...], build: Any
+) -> None:
+    shape = (2, 3, 4)
+    merge = build(component.name, views, classes, ("labels", *extra))
+    merge.start(shape, classes, views)
+    for view in range(views):
+        merge.add(np.full((classes, *shape), 1 / classes, np.float32), EVERYWHERE, view)
+    held = sum(value.nbytes for value in vars(merge).values() if np.shape(value)[-3:] == shape)
+    numbers = {"classes": classes, "views": views, "variance": len(extra)}
+    assert held == eval(component.state_bytes, numbers) * 24  # noqa: S307 - our own expression
+
+
+@COMPONENTS
+def test_the_target_takes_the_parameters_and_the_context_of_the_descriptor(component: Any) -> None:
     module, attribute = component.target.split(":")
     signature = inspect.signature(getattr(import_module(module), attribute))
-    assert set(signature.parameters) == set(component.params)
+    assert set(signature.parameters) == {*component.params, *component.wants}
 
 
 def test_a_merge_runs_without_torch() -> None:
     code = """
 import sys, numpy
-from volseg_merges.maximum import Maximum
-from volseg_merges.mean import Mean
-for target in (Maximum, Mean):
-    merge = target()
+from volseg_merges import confident, fusion, geometric, maximum, mean, staple, vote
+for merge in (
+    maximum.Maximum(), mean.Mean(), vote.Vote(), confident.EntropyWeighted(), geometric.Geometric(),
+    staple.Staple(views=["z"]), fusion.Fusion(weights={"z": [1, 1]}, views=["z"], classes=["a", "b"]),
+):
     merge.start((1, 1, 1), 2, 1)
     merge.add(numpy.full((2, 1, 1, 1), 0.5, "float32"), (slice(None),) * 3, 0)
     merge.result((slice(None),) * 3)

@@ -6,7 +6,7 @@ import pytest
 
 from volseg_core.errors import UsageError
 from volseg_core.model import ModelSpec
-from volseg_core.prediction.plan import check_channels, make_plan
+from volseg_core.prediction.plan import check_input, make_plan
 from volseg_core.recipe import ComponentUse, PredictBlock
 from volseg_core.registry import load_registry
 from volseg_core.volume import ClassMap, ClassName, Normalisation
@@ -71,4 +71,4 @@ def test_large_planes_are_covered_by_windows(merge):
 
 def test_channels_must_agree():
     with pytest.raises(UsageError, match="scan.tif: has 3 channels; the model was trained on 1"):
-        check_channels(spec(), 3, "scan.tif")
+        check_input(spec(), 3, "scan.tif", independent=False)

@@ -19,7 +19,7 @@ import torch
 import volseg_core
 from volseg_core.errors import DataError, RecipeErrors, ResourceError, UsageError
 from volseg_core.model import read_model
-from volseg_core.network import build_network, load_weights
+from volseg_core.network import trained_network
 from volseg_core.operations import resolve_recipe
 from volseg_core.registry import load_registry
 
@@ -34,9 +34,7 @@ def read(path: Path, name: str = "data") -> np.ndarray:
 def network_of(run: Path):
     registry, model = load_registry(), read_model(run)
     recipe = resolve_recipe(registry, model.recipe)
-    network = build_network(registry.catalog, recipe, 1, len(model.spec.classes), pretrained=False)
-    load_weights(network, model)
-    return model, network.eval()
+    return model, trained_network(registry.catalog, recipe, model)
 
 
 def test_one_direction_is_the_networks_own_argmax(trained):

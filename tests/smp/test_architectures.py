@@ -74,9 +74,92 @@ def test_a_stem_of_several_branches_takes_one_channel(choose: Callable[..., Any]
     assert sizes(make("unet", choose("mobileone_s0")), (32, 32)) == [(2, 3, 32, 32)]
 
 
-def test_dpt_takes_any_multiple_of_32_on_a_vision_transformer(choose: Callable[..., Any]) -> None:
-    network = make("dpt", choose(VIT), decoder_fusion_channels=16, decoder_intermediate_channels=(8, 8, 8, 8))
-    assert sizes(network, (64, 64), (96, 32)) == [(2, 3, 64, 64), (2, 3, 96, 32)]
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_convnext_v2_works_with_every_decoder_on_a_pyramid(name: str, choose: Callable[..., Any]) -> None:
+    with torch.device("meta"):
+        network = make(name, choose("tu-convnextv2_atto"))
+    side = ARCHITECTURES[name].min_size
+    assert sizes(network, (side, side), (side + 64, side)) == [(2, 3, side, side), (2, 3, side + 64, side)]
+
+
+def test_convnext_v2_trains(choose: Callable[..., Any]) -> None:
+    network = make("unet", choose("tu-convnextv2_atto")).train()
+    network(torch.randn(2, 1, 64, 32)).square().mean().backward()
+    assert all(p.grad is not None for p in network.encoder.parameters())
+
+
+SMALL = {"decoder_fusion_channels": 16, "decoder_intermediate_channels": (8, 8, 8, 8)}
+
+
+def test_dpt_takes_any_number_of_patches(choose: Callable[..., Any]) -> None:
+    network = make("dpt", choose(VIT), **SMALL)
+    sides = [(64, 64), (96, 32), (48, 80), (16, 112)]
+    assert sizes(network, *sides) == [(2, 3, *side) for side in sides]
+    assert ARCHITECTURES["dpt"].divisor == 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("readout", ["cat", "add", "ignore"])
+def test_dpt_on_an_even_grid_is_smps_own(readout: str, choose: Callable[..., Any]) -> None:
+    import segmentation_models_pytorch as smp
+
+    network = make("dpt", choose(VIT), decoder_readout=readout, **SMALL)
+    own = smp.DPT(
+        VIT,
+        encoder_weights=None,
+        in_channels=1,
+        classes=3,
+        decoder_readout=readout,
+        dynamic_img_size=True,
+        num_classes=0,
+        **SMALL,
+    ).eval()
+    own.load_state_dict(network.state_dict())
+    image = torch.randn(1, 1, 64, 96)
+    assert torch.equal(network(image), own(image))
+
+
+DINO = ["tu-vit_small_patch14_dinov2", "tu-vit_small_patch14_reg4_dinov2", "tu-vit_small_patch16_dinov3"]
+
+
+@pytest.mark.parametrize("name", DINO)
+def test_dinos_transformers_take_any_number_of_patches_and_train(name: str, choose: Callable[..., Any]) -> None:
+    network = make("dpt", choose(name), **SMALL)
+    patch = network.encoder.output_stride
+    assert patch == (14 if "patch14" in name else 16)
+    sides = [(3 * patch, 4 * patch), (5 * patch, 2 * patch)]
+    assert sizes(network, *sides) == [(2, 3, *side) for side in sides]
+    network.train()(torch.randn(2, 1, 4 * patch, 3 * patch)).square().mean().backward()
+    stem = network.encoder.model.patch_embed.proj.weight
+    assert stem.grad is not None
+    assert stem.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_a_patch_of_14_pixels_moves_nothing(choose: Callable[..., Any]) -> None:
+    # what lies in the left half of the input lies in the left half of the output
+    torch.manual_seed(0)
+    network = make("dpt", choose("tu-vit_small_patch14_dinov2", depth=1), decoder_readout="ignore", **SMALL)
+    features = torch.zeros(1, 384, 8, 8)
+    features[..., :4] = torch.randn(1, 384, 8, 4)
+    decoded = network.segmentation_head(network.decoder([features], [None]))
+    base = network.segmentation_head(network.decoder([features * 0], [None]))
+    change = (decoded - base).abs().sum((0, 1, 2))
+    assert change.shape == (8 * 14,)
+    assert change[:40].min() > 1e3 * change[80:].max()
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_dinos_transformers_are_for_dpt_only(name: str, choose: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="is a vision transformer without a feature pyramid; only 'dpt' works with it"):
+        make(name, choose(DINO[0]))
+
+
+@torch.no_grad()
+def test_a_model_of_one_size_is_built_for_the_wanted_one(choose: Callable[..., Any]) -> None:
+    assert sizes(make("unet", choose("tu-test_maxvit", input_size=96)), (96, 96)) == [(2, 3, 96, 96)]
+    network = make("dpt", choose("tu-test_vit_relpos", input_size=48), **SMALL)
+    assert sizes(network, (48, 48)) == [(2, 3, 48, 48)]
 
 
 def test_dpt_obeys_depth_and_output_indices(choose: Callable[..., Any]) -> None:

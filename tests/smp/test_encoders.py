@@ -19,6 +19,7 @@ SAMPLES = [
     ("tu-darknet17", 1),
     ("tu-test_vit", 1),
     ("tu-test_vit", 3),
+    ("tu-convnextv2_atto", 1),
 ]
 
 
@@ -30,6 +31,17 @@ def test_channels_and_strides_are_true(name: str, in_channels: int) -> None:
     assert [feature.shape[1] for feature in features] == list(encoder.out_channels)
     assert tuple(64 // feature.shape[-1] for feature in features) == encoder.strides
     assert encoder.strides == next(e for e in descriptors() if e.name == name).strides
+
+
+@pytest.mark.parametrize(
+    ("name", "stride"), [("tu-test_vit_relpos", 16), ("tu-test_maxvit", 0), ("tu-test_coatnet", 0)]
+)
+def test_a_model_of_one_size_is_built_for_the_wanted_one(name: str, stride: int) -> None:
+    encoder = build(name=name, in_channels=1, weights="none", input_size=96).eval()
+    with torch.no_grad():
+        features = encoder(torch.randn(1, 1, 96, 96))
+    strides = (stride,) * 4 if stride else (1, 2, 4, 8, 16, 32)
+    assert tuple(96 // feature.shape[-1] for feature in features) == strides
 
 
 @pytest.mark.parametrize("name", ["resnet18", "tu-resnet18"])

@@ -94,6 +94,10 @@ def test_what_was_fetched_once_needs_no_network(tmp_path: Path) -> None:
     assert torch.equal(vit.patch_embed.proj.weight, classifier.patch_embed.proj.weight)
     assert torch.equal(vit.blocks[-1].mlp.fc2.weight, classifier.blocks[-1].mlp.fc2.weight)
 
+    grey = build(name="tu-test_vit", in_channels=1, weights="imagenet").encoder.model
+    expected = classifier.patch_embed.proj.weight.sum(1, keepdim=True)
+    torch.testing.assert_close(grey.patch_embed.proj.weight, expected)
+
     classifier = timm.create_model("test_convnext").eval()
     keep(tmp_path, "tu-test_convnext", "r160_in1k", classifier.state_dict())
     pyramid = build(name="tu-test_convnext", in_channels=3, depth=4, weights="imagenet").eval()

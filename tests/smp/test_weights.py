@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from volseg_core.api import DataError, UsageError
 from volseg_smp.encoders import build
 from volseg_smp.stem import fit
+from volseg_smp.table import find
 from volseg_smp.weights import load_weights
 
 
@@ -67,7 +68,7 @@ def test_a_stem_that_mixes_pixels_and_channels_is_adapted() -> None:
 def test_none_leaves_the_module_as_it_is() -> None:
     module = torch.nn.Linear(2, 2)
     before = module.weight.clone()
-    load_weights(module, "resnet18", "none", 3)
+    load_weights(module, find("resnet18"), "none", 3)
     assert torch.equal(module.weight, before)
 
 

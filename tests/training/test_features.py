@@ -169,7 +169,6 @@ def test_a_teacher_learns_from_volumes_without_labels(tmp_path):
         (["data.unlabelled=[a.npy]"], "nothing uses them"),
         (["train.frozen_epochs=2"], "leaves none of the 2 epochs"),
         (["train.teacher={wieght: 1}", "train.ema=0.9"], "Did you mean 'weight'"),
-        (["data.folds=1"], "1 fold is no cross-validation"),
         (["data.sampler=ballanced"], "Did you mean 'balanced'"),
         (["train.schedule=plateau", "data.val.fraction=0"], "plateau needs a held-out part"),
     ],

@@ -11,14 +11,18 @@ import click
 COMMANDS = {
     "train": ("volseg_core.cli.train:train", "Train a network on labelled volumes."),
     "predict": ("volseg_core.cli.predict:predict", "Segment a volume with a trained model."),
+    "fit-merge": ("volseg_core.cli.fit_merge:fit_merge", "Learn how far to trust each direction, per class."),
+    "suggest-labels": ("volseg_core.cli.suggest_labels:suggest_labels", "Say which parts of a volume to label next."),
     "evaluate": ("volseg_core.cli.evaluate:evaluate", "Score a prediction against labels."),
     "generate": ("volseg_core.cli.generate:generate", "Make a synthetic labelled volume."),
     "inspect": ("volseg_core.cli.inspect:inspect", "Say what is in a model or a volume."),
+    "import": ("volseg_core.cli.import_:import_", "Take over settings and weights of another tool."),
+    "suggest": ("volseg_core.cli.suggest:suggest", "Write a recipe for a labelled volume."),
     "recipes": ("volseg_core.cli.recipes:recipes", "List, show and start recipes."),
     "components": ("volseg_core.cli.components:components", "List what plugins provide."),
     "show": ("volseg_core.cli.components:show", "Describe one component."),
     "plugins": ("volseg_core.cli.plugins:plugins", "List plugins and say why some do not load."),
-    "doctor": ("volseg_core.cli.doctor:doctor", "Check machine, libraries and plugins."),
+    "doctor": ("volseg_core.cli.doctor:doctor", "Check machine and plugins, or data and labels."),
 }
 """Import string and help line of every command."""
 

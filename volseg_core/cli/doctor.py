@@ -2,26 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from volseg_core.cli.context import json_flag, print_json, registry_of
 
+if TYPE_CHECKING:
+    from volseg_core.registry import Registry
 
-@click.command(epilog="Example: volseg doctor --json")
+
+@click.command(epilog="Example: volseg doctor --data crop.h5 --labels crop_labels.h5")
+@click.option("--data", metavar="FILE[:/PATH]", multiple=True, help="A volume to check. Repeatable.")
+@click.option("--labels", metavar="FILE[:/PATH]", multiple=True, help="Its labels, in the order of --data.")
 @json_flag
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check machine, libraries and plugins; the exit code is 3 when a plugin does not load, else 0."""
+def doctor(ctx: click.Context, data: tuple[str, ...], labels: tuple[str, ...], as_json: bool) -> None:
+    """Check machine, libraries and plugins, or with --data what ruins a training.
+
+    The exit code is 3 when a plugin does not load, and 4 when data cannot be trained on as it is.
+    """
+    from volseg_core.errors import ExitCode
+
+    registry = registry_of(ctx, warn=bool(data))
+    if data or labels:
+        if not _check_data(registry, data, labels, as_json=as_json):
+            ctx.exit(int(ExitCode.DATA))
+        return
+    facts = _machine(registry)
+    if as_json:
+        print_json(facts)
+    else:
+        for key, value in facts.items():
+            click.echo(f"{key:28s} {value}")
+    if registry.plugins.failed():
+        ctx.exit(int(ExitCode.PLUGIN))
+
+
+def _check_data(registry: Registry, data: tuple[str, ...], labels: tuple[str, ...], *, as_json: bool) -> bool:
+    """Print the findings of each pair and return whether none is fatal."""
+    from volseg_core.errors import UsageError
+
+    if labels and len(data) != len(labels):
+        what = f"{len(data)} volumes but {len(labels)} label volumes"
+        raise UsageError("data", what, "Give --labels for each --data, or for none.")
+
+    from volseg_core import operations
+
+    found = {item: operations.check(item, label, registry=registry)
+             for item, label in zip(data, labels or (None,) * len(data), strict=True)}  # fmt: skip
+    if as_json:
+        print_json({item: [finding.to_dict() for finding in findings] for item, findings in found.items()})
+    else:
+        for item, findings in found.items():
+            if len(found) > 1:
+                click.echo(item)
+            for finding in findings:
+                click.echo(finding.line())
+    return all(finding.level != "fatal" for findings in found.values() for finding in findings)
+
+
+def _machine(registry: Registry) -> dict[str, Any]:
     import sys
 
     from volseg_core import machine, provenance
-    from volseg_core.errors import ExitCode
 
-    registry = registry_of(ctx, warn=False)
     failed = registry.plugins.failed()
-    facts: dict[str, Any] = {
+    return {
         "volseg": provenance.own_version(),
         "python": sys.version.split()[0],
         "cpus": machine.cpu_count(),
@@ -34,13 +81,6 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         "plugins": f"{len(registry.plugins.records)} found, {len(failed)} not loaded",
         **{f"plugin {record.id}": f"{record.status}: {record.reason}" for record in failed},
     }
-    if as_json:
-        print_json(facts)
-    else:
-        for key, value in facts.items():
-            click.echo(f"{key:28s} {value}")
-    if failed:
-        ctx.exit(int(ExitCode.PLUGIN))
 
 
 def _gigabytes(count: int | None) -> str:

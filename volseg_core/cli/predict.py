@@ -19,6 +19,8 @@ from volseg_core.cli.context import overrides, registry_of, start_output, verbos
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the network runs.")
 @click.option("--confidence", is_flag=True, help="Also write the winner's probability (uint8).")
 @click.option("--probabilities", is_flag=True, help="Also write all probabilities (float16).")
+@click.option("--entropy", is_flag=True, help="Also write how undecided the probabilities are (uint8, 255 = fully).")
+@click.option("--variance", is_flag=True, help="Also write how far the directions disagree (float16).")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @overrides
 @verbosity
@@ -32,6 +34,8 @@ def predict(
     device: str,
     confidence: bool,
     probabilities: bool,
+    entropy: bool,
+    variance: bool,
     overwrite: bool,
     assignments: tuple[str, ...],
     quiet: bool,
@@ -54,6 +58,8 @@ def predict(
         device=device,
         confidence=confidence,
         probabilities=probabilities,
+        entropy=entropy,
+        variance=variance,
         overwrite=overwrite,
         overrides=assignments,
         registry=registry,

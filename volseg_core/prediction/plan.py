@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import Merge
 from volseg_core.errors import UsageError
@@ -42,6 +42,12 @@ class Plan:
         """Classes of the merge: binary networks are expanded to two."""
         return len(self.spec.classes)
 
+    @property
+    def merge_context(self) -> dict[str, Any]:
+        """What a merge may want to know: names of the views and of the classes, and the arrays wanted of it."""
+        views = [view.name for view, _ in self.views]
+        return {"views": views, "classes": list(self.spec.classes.names), "wanted": self.wanted}
+
     def slices(self, shape: tuple[int, int, int]) -> int:
         """Return how many planes the network will see, for progress."""
         return sum(view.shape(shape)[0] for view, _ in self.views)
@@ -75,7 +81,7 @@ def make_plan(
     """Choose the views and check that the merge can give what is wanted.
 
     Raises:
-        UsageError: the merge cannot give an array, or does not serve the task.
+        UsageError: the merge cannot give an array, or it would hold nothing.
     """
     component = merge.provided.component
     assert isinstance(component, Merge)  # noqa: S101  (the catalog keeps kinds apart)
@@ -86,7 +92,11 @@ def make_plan(
                 f"merge {component.name!r} gives {', '.join(component.gives)}, not {name}",
                 "Use another merge, such as -s predict.merge=mean.",
             )
-    return Plan(tuple(_views(spec, rule, shape, independent=independent)), tuple(wanted), rule, spec)
+    views = tuple(_views(spec, rule, shape, independent=independent))
+    if "variance" in wanted and len(views) == 1:
+        what = f"is 0 everywhere: there is one direction ({views[0][0].name}), and variance is that over directions"
+        raise UsageError("--variance", what, "Use --quality high, or --entropy.")
+    return Plan(views, tuple(wanted), rule, spec)
 
 
 def _views(
@@ -109,7 +119,9 @@ def _views(
     return preset(quality, axes)
 
 
-def check_channels(spec: ModelSpec, channels: int, where: str) -> None:
-    """Raise a UsageError when the volume has other channels than the network was trained on."""
-    if channels != spec.in_channels:
-        raise UsageError(where, f"has {channels} channels; the model was trained on {spec.in_channels}")
+def check_input(spec: ModelSpec, channels: int, where: str, *, independent: bool) -> None:
+    """Raise a UsageError when the volume is not of the kind that the network was trained on."""
+    if spec.neighbours and independent:
+        raise UsageError(where, "independent images have no neighbouring slices, which this model looks at")
+    if channels != spec.volume_channels:
+        raise UsageError(where, f"has {channels} channels; the model was trained on {spec.volume_channels}")

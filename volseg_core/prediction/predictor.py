@@ -1,27 +1,29 @@
-"""The predictor: from a model and a volume to label ids, confidence and probabilities, written or in memory."""
+"""The predictor: from a model and a volume to label ids, probabilities and their certainty, written or in memory."""
 
 from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.api import ArraySpec, MergeResult, MergeState, Sink
 from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
 from volseg_core.errors import DataError, Interrupted
 from volseg_core.machine import thread_count
-from volseg_core.prediction.plan import Plan, check_channels, make_plan
-from volseg_core.prediction.segment import Segmenter, slabs, to_numpy
+from volseg_core.prediction.arrays import Memory, array_specs, write_result
+from volseg_core.prediction.plan import Plan, check_input, make_plan
+from volseg_core.prediction.segment import Segmenter
 from volseg_core.provenance import made_with, write_json
 from volseg_core.volume.blocks import Block, whole_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from volseg_core.api import ArraySpec
     from volseg_core.catalog import Catalog
     from volseg_core.model import ModelFile
     from volseg_core.progress import Progress
@@ -43,30 +45,6 @@ class Prediction:
     def labels(self) -> np.ndarray[Any, Any]:
         """Original label ids (Z, Y, X)."""
         return self.arrays["labels"]
-
-
-class Memory:
-    """A sink that keeps arrays in memory."""
-
-    def __init__(self, arrays: Mapping[str, ArraySpec]) -> None:
-        self.paths: Sequence[Path] = ()
-        self.arrays = {name: np.empty(spec.shape, spec.dtype) for name, spec in arrays.items()}
-
-    def write(self, name: str, slices: tuple[slice, ...], values: np.ndarray[Any, Any]) -> None:
-        """Write a box."""
-        self.arrays[name][slices] = values
-
-    def commit(self) -> None:
-        """Nothing to do."""
-
-    def abort(self) -> None:
-        """Nothing to do."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def serial(task: Callable[[Block], None], blocks: Iterable[Block]) -> None:
@@ -97,13 +75,8 @@ def run_prediction(
         writer_for(catalog, output)
         _refuse_existing([output], overwrite=overwrite)
     try:
-        with open_volume(catalog, item, "data", recipe.reader) as source:
-            check_channels(model.spec, source.channels, source.grid.source)
-            plan = make_plan(
-                model.spec, recipe.predict, recipe.merge, source.shape, wanted, independent=source.grid.independent
-            )
-            job = _Job(catalog, model, recipe, plan, _runtime(catalog, model, recipe, device))
-            sink, record = job.run(source, progress, output, overwrite=overwrite)
+        with opened_job(catalog, model, recipe, item, device=device, wanted=wanted) as job:
+            sink, record = job.run(progress, output, overwrite=overwrite)
     except KeyboardInterrupt:
         raise Interrupted("prediction", "interrupted; nothing was written", "Start it again.") from None
     record["seconds"] = round(time.time() - start, 3)
@@ -112,25 +85,48 @@ def run_prediction(
     return Prediction(getattr(sink, "arrays", {}), tuple(sink.paths), record)
 
 
+@contextmanager
+def opened_job(
+    catalog: Catalog,
+    model: ModelFile,
+    recipe: Recipe,
+    item: VolumeLike,
+    *,
+    device: str = "auto",
+    wanted: Sequence[str] = ("labels",),
+) -> Iterator[Job]:
+    """Open a volume, check that the model can segment it as wanted, and load the network."""
+    with open_volume(catalog, item, "data", recipe.reader) as source:
+        check_input(model.spec, source.channels, source.grid.source, independent=source.grid.independent)
+        plan = make_plan(
+            model.spec, recipe.predict, recipe.merge, source.shape, wanted, independent=source.grid.independent
+        )
+        yield Job(catalog, model, recipe, source, plan, _runtime(catalog, model, recipe, device))
+
+
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A prediction with everything decided."""
 
     catalog: Catalog
     model: ModelFile
     recipe: Recipe
+    source: VolumeSource
     plan: Plan
     runtime: Any
 
-    def run(
-        self, source: VolumeSource, progress: Progress, output: Path | None, *, overwrite: bool
-    ) -> tuple[Any, dict[str, Any]]:
+    def read(self) -> tuple[np.ndarray[Any, Any], Normaliser]:
+        """Return the volume (C, Z, Y, X) as stored and the normaliser fitted to it."""
+        data = np.ascontiguousarray(self.source.read())
+        return data, self.model.spec.normalisation.fit(data, self.source.grid.source)
+
+    def run(self, progress: Progress, output: Path | None, *, overwrite: bool) -> tuple[Any, dict[str, Any]]:
         """Segment the volume into a sink and return the sink and the record of what was done."""
-        merge = self.recipe.merge
+        source, merge = self.source, self.recipe.merge
+        state = self.catalog.build(merge.provided, merge.params, self.plan.merge_context, merge.where)
         name = merge.provided.component.name
         log.info("%d directions on %s, merge %s", len(self.plan.views), self.runtime.device, name)
-        data = np.ascontiguousarray(source.read())
-        normaliser = self.model.spec.normalisation.fit(data, source.grid.source)
+        data, normaliser = self.read()
         record = _record(self.model, self.recipe, self.plan, source, normaliser, str(self.runtime.device))
         specs = array_specs(self.model, source.shape, self.plan.wanted)
         sink = _sink(self.catalog, output, specs, {**_attributes(self.model, source), "provenance": record})
@@ -139,7 +135,6 @@ class _Job:
             segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
 
             def segment(block: Block) -> None:
-                state = self.catalog.build(merge.provided, merge.params)
                 segmenter.block(data[(slice(None), *block.outer)], state)
                 write_result(state, block, self.plan, self.model, sink)
 
@@ -150,53 +145,12 @@ class _Job:
 
 def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) -> Any:
     def network() -> Any:
-        from volseg_core.network import build_network, load_weights
-        from volseg_core.training.targets import output_channels
+        from volseg_core.network import trained_network
 
-        spec = model.spec
-        built = build_network(
-            catalog, recipe, spec.in_channels, output_channels(spec.task, len(spec.classes)), pretrained=False
-        )
-        load_weights(built, model)
-        return built.eval()
+        return trained_network(catalog, recipe, model)
 
     context = {"network": network, "device": device, "threads": thread_count()}
     return catalog.build(recipe.runtime.provided, recipe.runtime.params, context)
-
-
-def array_specs(model: ModelFile, shape: tuple[int, int, int], wanted: Sequence[str]) -> dict[str, ArraySpec]:
-    """Return shape and type of every array that is wanted."""
-    classes = len(model.spec.classes)
-    known = {
-        "labels": ArraySpec(shape, model.spec.classes.id_dtype.name),
-        "confidence": ArraySpec(shape, "uint8"),
-        "probabilities": ArraySpec((classes, *shape), "float16", "czyx"),
-    }
-    return {name: known[name] for name in wanted}
-
-
-def write_result(merge: MergeState, block: Block, plan: Plan, model: ModelFile, sink: Sink | Memory) -> None:
-    """Write a finished block slab by slab: no array of the whole block is made beside the merge's state."""
-    inside = block.inside()
-    core = block.core
-    shape = (core[0].stop - core[0].start, core[1].stop - core[1].start, core[2].stop - core[2].start)
-    for slab in slabs(shape):
-        box = (slice(inside[0].start + slab.start, inside[0].start + slab.stop), inside[1], inside[2])
-        where = (slice(core[0].start + slab.start, core[0].start + slab.stop), core[1], core[2])
-        result = merge.result(box, plan.wanted)
-        for name, values in _values(result, plan, model).items():
-            sink.write(name, (slice(0, values.shape[0]), *where) if values.ndim == 4 else where, values)  # noqa: PLR2004
-
-
-def _values(result: MergeResult, plan: Plan, model: ModelFile) -> dict[str, np.ndarray[Any, Any]]:
-    values: dict[str, np.ndarray[Any, Any]] = {}
-    if "labels" in plan.wanted:
-        values["labels"] = model.spec.classes.decode(to_numpy(result.labels))
-    if "confidence" in plan.wanted:
-        values["confidence"] = np.rint(to_numpy(result.confidence) * 255).astype(np.uint8)
-    if "probabilities" in plan.wanted:
-        values["probabilities"] = to_numpy(result.probabilities).astype(np.float16)
-    return values
 
 
 def _sink(catalog: Catalog, output: Path | None, specs: Mapping[str, ArraySpec], attributes: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from volseg_core.errors import ResourceError
-from volseg_core.volume import Tiling, pad_to
+from volseg_core.volume import Tiling, mirrored_planes, pad_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class Segmenter:
         start = 0
         while start < depth:
             planes = slice(start, min(start + batch, depth))
-            network_input = self._prepare(data[:, planes], padded)
+            network_input = self._prepare(data, planes, padded)
             try:
                 result = self._probabilities(network_input, padded, tile)
             except MemoryError:
@@ -74,10 +74,17 @@ class Segmenter:
             yield planes, result[..., :height, :width]
             start = planes.stop
 
-    def _prepare(self, planes: np.ndarray[Any, Any], padded: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return a network batch (planes, C, H, W) of raw planes (C, planes, H, W)."""
-        normalised = self.normaliser(planes)
-        return np.ascontiguousarray(pad_to(normalised.swapaxes(0, 1), padded))
+    def _prepare(
+        self, data: np.ndarray[Any, Any], planes: slice, padded: tuple[int, int]
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return a network batch (planes, C, H, W) of raw data (C, D, H, W), with neighbouring planes as channels."""
+        around = self.plan.spec.neighbours
+        if not around:
+            return np.ascontiguousarray(pad_to(self.normaliser(data[:, planes]).swapaxes(0, 1), padded))
+        needed = mirrored_planes(planes.start, planes.stop, around, data.shape[1])
+        padded_planes = pad_to(self.normaliser(data[:, needed]).swapaxes(0, 1), padded)
+        shifted = [padded_planes[at : at + planes.stop - planes.start] for at in range(2 * around + 1)]
+        return np.concatenate(shifted, axis=1)
 
     def _probabilities(self, batch: np.ndarray[Any, Any], padded: tuple[int, int], tile: tuple[int, int]) -> Any:
         """Return probabilities ``(classes, planes, H, W)`` of a batch of padded planes."""

@@ -81,7 +81,6 @@ class DataBlock(Block):
     labels: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
     val: ValidationBlock = ValidationBlock()
-    folds: NotNegative = 0
     normalise: NormaliseBlock = NormaliseBlock()
     window: Literal["auto", "whole"] | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
     neighbours: NotNegative = 0
@@ -95,14 +94,6 @@ class DataBlock(Block):
     @classmethod
     def _named(cls, value: object) -> object:
         return {"kind": value} if isinstance(value, str) else value
-
-    @field_validator("folds")
-    @classmethod
-    def _enough(cls, value: int) -> int:
-        if value == 1:
-            message = "1 fold is no cross-validation; give 2 or more, or 0 for a single training"
-            raise ValueError(message)
-        return value
 
     @field_validator("train", "labels", "unlabelled", mode="before")
     @classmethod

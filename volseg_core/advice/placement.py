@@ -1,0 +1,168 @@
+"""Whether labels lie where they belong: how much they say about the image, as they are and moved.
+
+The agreement of an image with its labels is their mutual information, in bits per voxel: on the side of the image
+the grey value and the gradient within the plane, on the side of the labels the class and whether the voxel borders
+another one. Labels that were shifted, flipped or transposed say less about the image than in their own place,
+whatever the image looks like: dark membranes, bright nuclei or ids of touching cells. (Viola and Wells 1997,
+doi:10.1023/A:1007958904918, place images on one another by the same measure.)
+
+A placement is compared with the labels as they are on the same voxels of up to 16 blocks; the difference in units of
+its standard error comes from leaving out one block at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from volseg_core.advice.blocks import LabelCodes, joint, read_blocks
+from volseg_core.advice.information import entropy, information, standard_errors
+from volseg_core.volume.views import AXES, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from volseg_core.advice.blocks import Array, Block, Box
+    from volseg_core.data.files import VolumeSource
+
+REACH = 8
+"""Voxels up to which shifts are tried along each axis."""
+GAIN, SURE, CLEAR = 1.1, 1.0, 3.0
+"""Another placement is better when its agreement is `GAIN` times that of the labels as they are and the difference
+`SURE` standard errors; from `CLEAR` on there is no doubt. In real data sets with labels in their own place no
+placement reached a gain of 1.04 (docs and tests)."""
+_GAIN_OF_ONE = 1.5
+"""Gain that a shift by one voxel needs: tools disagree by half a voxel on where a border lies."""
+_LEAST = 0.02
+"""Share of the labels' entropy that the best placement explains; below, labels and image are unrelated."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How the labels would have to move: by ``shift`` voxels along ``axis``, or re-oriented by ``view``."""
+
+    axis: int = 0
+    shift: int = 0
+    view: View | None = None
+
+    def __str__(self) -> str:
+        if self.view is None:
+            return f"shifted by {self.shift:+d} along {AXES[self.axis]}"
+        flipped = [AXES[axis] for axis, flip in enumerate(self.view.flips) if flip]
+        order = ", ".join(AXES[axis] for axis in self.view.order)
+        parts = [f"transposed to ({order})" if self.view.order != (0, 1, 2) else ""]
+        parts.append(f"flipped along {' and '.join(flipped)}" if flipped else "")
+        return " and ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Agreement of the labels as they are and placed otherwise, on the same voxels; the difference in errors."""
+
+    placement: Placement
+    as_given: float
+    moved: float
+    errors: float
+
+    @property
+    def gain(self) -> float:
+        """How many times the agreement is that of the labels as they are."""
+        return self.moved / max(self.as_given, 1e-9)
+
+    @property
+    def better(self) -> bool:
+        """Whether the labels probably belong there."""
+        needed = _GAIN_OF_ONE if self.placement.view is None and abs(self.placement.shift) == 1 else GAIN
+        return self.gain >= needed and self.errors >= SURE
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of the labels as they are, their entropy (both in bits), and the best other placement."""
+
+    as_given: float
+    entropy: float
+    best: Comparison | None
+
+    @property
+    def related(self) -> bool:
+        """Whether labels and image have anything in common, in this placement or another."""
+        most = max(self.as_given, self.best.moved if self.best else 0.0)
+        return most > _LEAST * self.entropy
+
+
+def agreement(
+    image: VolumeSource, labels: Callable[[Box], Array], planes: tuple[int, int], ignore: Sequence[int] = (-1,)
+) -> Agreement:
+    """Compare an image with its labels, read by box, within the planes from the first up to the second.
+
+    Memory is bounded: 16 blocks of 64 x 64 x 64 voxels with a margin.
+    """
+    blocks = read_blocks(image, labels, planes, REACH)
+    codes = LabelCodes.of(blocks, ignore)
+    states = [codes.states(block.ids) for block in blocks]
+    here = [_table(block, state, codes.count) for block, state in zip(blocks, states, strict=True)]
+    found = [*_shifted(blocks, states, here, image.shape, codes.count), *_turned(blocks, labels, here, image, codes)]
+    probable = [item for item in found if item.better]
+    best = max(probable or found, key=lambda item: item.moved - item.as_given, default=None)
+    total = np.sum(here, axis=0)
+    return Agreement(information(total), entropy(total), best)
+
+
+def _table(block: Block, states: Array, count: int, axis: int = 0, shift: int = 0, seen: int = 0) -> Array:
+    """Return the joint histogram of a block with labels shifted along an axis.
+
+    Voxels are those whose label is there for a shift by ``seen`` (by default none), so that two are comparable.
+    """
+    size, start = block.image.shape[1 + axis], block.start[axis]
+    low, high = max(0, seen - start), min(size, states.shape[axis] - start + seen)
+    image: list[slice] = [slice(None)] * 4
+    ids = [slice(begin, begin + length) for begin, length in zip(block.start, block.image.shape[1:], strict=True)]
+    image[1 + axis] = slice(low, max(low, high))
+    ids[axis] = slice(start + low - shift, start + max(low, high) - shift)
+    return joint(block.image[tuple(image)], states[tuple(ids)], count)
+
+
+def _shifted(
+    blocks: Sequence[Block], states: Sequence[Array], here: Sequence[Array], shape: Sequence[int], count: int
+) -> Iterator[Comparison]:
+    pairs = list(zip(blocks, states, here, strict=True))
+    for axis, size in enumerate(shape):
+        reach = min(REACH, size // 2)
+        for shift in (*range(-reach, 0), *range(1, reach + 1)):
+            whole = [0 <= block.start[axis] - shift <= state.shape[axis] - block.image.shape[1 + axis]
+                     for block, state, _ in pairs]  # fmt: skip
+            still = [
+                own if inside else _table(block, state, count, axis, 0, shift)
+                for (block, state, own), inside in zip(pairs, whole, strict=True)
+            ]
+            moved = [_table(block, state, count, axis, shift, shift) for block, state, _ in pairs]
+            yield _compare(Placement(axis, shift), still, moved)
+
+
+def _turned(
+    blocks: Sequence[Block],
+    labels: Callable[[Box], Array],
+    here: Sequence[Array],
+    image: VolumeSource,
+    codes: LabelCodes,
+) -> Iterator[Comparison]:
+    """Yield every re-orientation that keeps the shape; independent images keep their order."""
+    shape = image.shape
+    for order, flips in product(permutations(range(3)), product((False, True), repeat=3)):
+        view = View(order, flips)  # type: ignore[arg-type]
+        if view == View() or view.shape(shape) != tuple(shape) or (image.grid.independent and (order[0] or flips[0])):
+            continue
+        moved = [
+            joint(block.image, codes.states(view.apply(labels(view.locate(block.box, shape)))), codes.count)
+            for block in blocks
+        ]
+        yield _compare(Placement(view=view), here, moved)
+
+
+def _compare(placement: Placement, still: Sequence[Array], moved: Sequence[Array]) -> Comparison:
+    given, other = (information(np.sum(tables, axis=0)) for tables in (still, moved))
+    return Comparison(placement, given, other, standard_errors(still, moved))

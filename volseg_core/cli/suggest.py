@@ -1,0 +1,34 @@
+"""``volseg suggest``."""
+
+from __future__ import annotations
+
+import click
+
+from volseg_core.cli.context import registry_of
+
+
+@click.command(epilog="Example: volseg suggest --data crop.h5 --labels crop_labels.h5 -o mine.yaml")
+@click.option("--data", metavar="FILE[:/PATH]", required=True, help="The volume to train on.")
+@click.option("--labels", metavar="FILE[:/PATH]", required=True, help="Its labels.")
+@click.option("-o", "--output", metavar="FILE", help="The recipe; default: print it.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@click.pass_context
+def suggest(ctx: click.Context, data: str, labels: str, output: str | None, overwrite: bool) -> None:
+    """Write a recipe for a labelled volume and this machine, with the reason for each choice."""
+    from pathlib import Path
+
+    from volseg_core import operations
+    from volseg_core.errors import DataError
+
+    path = None if output is None else Path(output)
+    if path is not None and path.exists() and not overwrite:
+        raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
+    text = operations.suggest(data, labels, registry=registry_of(ctx))
+    if path is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(str(path), f"cannot be written ({error.strerror})") from None
+    click.echo(f"wrote {path}; train it: volseg train {path}")

@@ -1,0 +1,82 @@
+"""The arrays that a prediction gives: shapes and types, a sink that keeps them in memory, and filling one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from volseg_core.api import ArraySpec
+from volseg_core.prediction.segment import slabs, to_numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from volseg_core.api import MergeResult, MergeState, Sink
+    from volseg_core.model import ModelFile
+    from volseg_core.prediction.plan import Plan
+    from volseg_core.volume.blocks import Block
+
+
+class Memory:
+    """A sink that keeps arrays in memory."""
+
+    def __init__(self, arrays: Mapping[str, ArraySpec]) -> None:
+        self.paths: Sequence[Path] = ()
+        self.arrays = {name: np.empty(spec.shape, spec.dtype) for name, spec in arrays.items()}
+
+    def write(self, name: str, slices: tuple[slice, ...], values: np.ndarray[Any, Any]) -> None:
+        """Write a box."""
+        self.arrays[name][slices] = values
+
+    def commit(self) -> None:
+        """Nothing to do."""
+
+    def abort(self) -> None:
+        """Nothing to do."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def array_specs(model: ModelFile, shape: tuple[int, int, int], wanted: Sequence[str]) -> dict[str, ArraySpec]:
+    """Return shape and type of every array that is wanted; in bytes, 255 stands for 1."""
+    classes = len(model.spec.classes)
+    known = {
+        "labels": ArraySpec(shape, model.spec.classes.id_dtype.name),
+        "confidence": ArraySpec(shape, "uint8"),
+        "probabilities": ArraySpec((classes, *shape), "float16", "czyx"),
+        "entropy": ArraySpec(shape, "uint8"),
+        "variance": ArraySpec(shape, "float16"),
+    }
+    return {name: known[name] for name in wanted}
+
+
+def write_result(merge: MergeState, block: Block, plan: Plan, model: ModelFile, sink: Sink | Memory) -> None:
+    """Write a finished block slab by slab: no array of the whole block is made beside the merge's state."""
+    inside = block.inside()
+    core = block.core
+    shape = (core[0].stop - core[0].start, core[1].stop - core[1].start, core[2].stop - core[2].start)
+    for slab in slabs(shape):
+        box = (slice(inside[0].start + slab.start, inside[0].start + slab.stop), inside[1], inside[2])
+        where = (slice(core[0].start + slab.start, core[0].start + slab.stop), core[1], core[2])
+        result = merge.result(box, plan.wanted)
+        for name, values in _values(result, plan, model).items():
+            sink.write(name, (slice(0, values.shape[0]), *where) if values.ndim == 4 else where, values)  # noqa: PLR2004
+
+
+def _values(result: MergeResult, plan: Plan, model: ModelFile) -> dict[str, np.ndarray[Any, Any]]:
+    values: dict[str, np.ndarray[Any, Any]] = {}
+    if "labels" in plan.wanted:
+        values["labels"] = model.spec.classes.decode(to_numpy(result.labels))
+    for name in ("confidence", "entropy"):
+        if name in plan.wanted:
+            values[name] = np.rint(to_numpy(getattr(result, name)) * 255).astype(np.uint8)
+    for name in ("probabilities", "variance"):
+        if name in plan.wanted:
+            values[name] = to_numpy(getattr(result, name)).astype(np.float16)
+    return values
