@@ -32,8 +32,8 @@ REACH = 8
 """Voxels up to which shifts are tried along each axis."""
 GAIN, SURE, CLEAR = 1.1, 1.0, 3.0
 """Another placement is better when its agreement is `GAIN` times that of the labels as they are and the difference
-`SURE` standard errors; from `CLEAR` on there is no doubt. In real data sets with labels in their own place no
-placement reached a gain of 1.04 (docs and tests)."""
+`SURE` standard errors; from `CLEAR` on there is no doubt. Of 26 real data sets with labels in their own place, the
+largest gain of a shift by two voxels or more, or of another orientation, was 1.03."""
 _GAIN_OF_ONE = 1.5
 """Gain that a shift by one voxel needs: tools disagree by half a voxel on where a border lies."""
 _LEAST = 0.02

@@ -176,7 +176,7 @@ def _training(case: Case, axes: str) -> Iterator[Choice]:
     steps = round(min(_MOST_STEPS, max(_FEWEST_STEPS, windows / batch)))
     budget = _STEPS_GPU if machine.gpu else _STEPS_CPU
     epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS, round(budget / steps)))
-    why = f"about {epochs * steps} steps for {machine}; an epoch, {steps} steps, sees every labelled voxel once or more"
+    why = f"about {epochs * steps} steps, {steps} an epoch, which {machine} can carry"
     yield Choice("train.epochs", epochs, why)
     mixed = "mixed precision on the GPU" if machine.gpu else "32 bits: CPUs gain nothing from fewer"
     yield Choice("train.precision", "auto", mixed)

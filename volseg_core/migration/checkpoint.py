@@ -42,13 +42,16 @@ def read_checkpoint(path: Path, stand_ins: Mapping[str, Callable[..., Any]]) -> 
     Raises:
         DataError: missing, damaged, or naming objects that are neither tensors nor stand-ins.
     """
+    import warnings
+
     import torch
 
     where = str(path)
     allowed = {**dict.fromkeys(HARMLESS, Anything), **stand_ins}
     marked: list[Any] = [(target, name) for name, target in allowed.items()]
     try:
-        with torch.serialization.safe_globals(marked):
+        with torch.serialization.safe_globals(marked), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DataError(where, "does not exist") from None

@@ -48,14 +48,12 @@ class Settings:
         self._content = dict(content)
         self._transfer = transfer
         self._taken: set[str] = set()
+        self.asked: set[str] = set()
+        """Keys that were asked for, whether the file has them or not."""
 
     def __contains__(self, key: str) -> bool:
+        self.asked.add(key)
         return key in self._content
-
-    @property
-    def asked(self) -> set[str]:
-        """Keys that were asked for, whether the file has them or not."""
-        return set(self._taken)
 
     def remaining(self) -> list[str]:
         """Return the keys that were not taken, in the order of the file."""
@@ -64,6 +62,7 @@ class Settings:
     def take(self, key: str, default: Any = None) -> Any:
         """Return the value as it stands."""
         self._taken.add(key)
+        self.asked.add(key)
         return self._content.get(key, default)
 
     def number(self, key: str, accept: Callable[[float], bool] = math.isfinite) -> float | None:

@@ -32,8 +32,9 @@ def carry_loss(settings: Settings, transfer: Transfer, catalog: Catalog) -> None
     name = settings.word("loss_criterion")
     values = {key: settings.number(key) for key in ("alpha", "beta", "ce_weight", "dice_weight")}
     mode, foreground = settings.word("dice_weight_mode"), settings.flag("exclude_background_from_dice")
-    if settings.word("dice_averaging") not in ("", "macro"):
-        transfer.leave("dice_averaging", "Dice is averaged over the classes here (macro)")
+    if "dice_averaging" in settings:
+        settings.take("dice_averaging")
+        transfer.leave("dice_averaging", "Dice is the mean over the classes, macro; generalised-dice pools them")
     used: tuple[str, ...] = ()
     dice: Any = {"use": "dice", "classes": "foreground"} if foreground else {"use": "dice"}
     if name in _SUMS:
@@ -41,7 +42,8 @@ def carry_loss(settings: Settings, transfer: Transfer, catalog: Catalog) -> None
         first, second = (values[key] if values[key] is not None else 0.5 for key in used)
         losses: list[Any] = [{"use": "cross-entropy", "weight": first}, {**dice, "weight": second}]
         why = f"loss_criterion {name} with {used[0]} and {used[1]}"
-        used = (*used, "exclude_background_from_dice")
+        why += "; exclude_background_from_dice" if foreground else ""
+        used = (*used, "exclude_background_from_dice") if foreground else used
     elif name == "ClassWeightedDiceLoss":
         used = ("dice_weight_mode",)
         losses = [{"use": "generalised-dice", "power": _POWERS.get(mode, 0.5)}]
@@ -61,7 +63,7 @@ def carry_loss(settings: Settings, transfer: Transfer, catalog: Catalog) -> None
         transfer.carry("loss", losses, why)
     idle = tuple(key for key in _OWN_KEYS if key in settings and key not in used)
     if idle:
-        transfer.leave(idle, f"without effect on {name or 'the loss'}")
+        transfer.leave(idle, f"without effect on {name or 'the loss'}, or off")
 
 
 def _use(item: Any) -> str:

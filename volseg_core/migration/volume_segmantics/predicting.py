@@ -69,7 +69,7 @@ def _windows(settings: Settings, transfer: Transfer) -> None:
         return
     size = settings.take("sw_roi_size")
     if isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(item, int) for item in size):  # noqa: PLR2004
-        transfer.carry("predict.window", list(size), "sw_roi_size")
+        transfer.carry("predict.window", list(size), "use_sliding_window with sw_roi_size")
     elif size is not None:
         transfer.leave("sw_roi_size", f"{size!r} is not a pair of numbers")
     overlap, batch = settings.number("sw_overlap", lambda value: 0 <= value < 1), settings.whole("sw_batch_size", 1)
