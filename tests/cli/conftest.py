@@ -25,7 +25,7 @@ ACME = """
 def volseg_losses():
     return [
         loss("dice", params={"smooth": Param("float", 1.0, "Added to both sums.", min=0)}),
-        loss("boundary", params={"theta": Param("float", 3.0, "Width in voxels.")}),
+        loss("rim", params={"theta": Param("float", 3.0, "Width in voxels.")}),
         loss("tree", needs=("no-such-library-xyz>=1.11",), extra="tree"),
     ]
 
@@ -37,7 +37,7 @@ def volseg_recipes():
 
 GOOD = {
     "volseg-acme": ("0.3.0", "volseg", ACME),
-    "volseg-lab": ("1.2", "volseg", "@hookimpl\ndef volseg_losses():\n    return [loss('boundary'), loss('lonely')]"),
+    "volseg-lab": ("1.2", "volseg", "@hookimpl\ndef volseg_losses():\n    return [loss('rim'), loss('lonely')]"),
     "volseg-slow": ("1.0", "volseg", "import numpy\n@hookimpl\ndef volseg_losses():\n    return [loss('slow')]"),
 }
 BROKEN = {

@@ -75,34 +75,32 @@ def test_show_suggests_a_name_and_a_kind(volseg_project: Make) -> None:
 
 def test_a_name_of_two_plugins_is_an_error_only_where_it_is_used(volseg_project: Make, good_plugins: Env) -> None:
     project = volseg_project()
-    assert "volseg-lab/boundary" in project.run("components", "loss", env=good_plugins).out
-    result = project.run("show", "loss/boundary", env=good_plugins)
+    assert "volseg-lab/rim" in project.run("components", "loss", env=good_plugins).out
+    result = project.run("show", "loss/rim", env=good_plugins)
     assert result.code == 2
     assert result.err.splitlines() == [
-        "Error: loss: loss 'boundary' is provided by volseg-acme 0.3.0 and volseg-lab 1.2.",
+        "Error: loss: loss 'rim' is provided by volseg-acme 0.3.0 and volseg-lab 1.2.",
         (
-            "  Write volseg-acme/boundary or volseg-lab/boundary, or add to registry.yaml:  "
-            "aliases: {loss: {boundary: volseg-acme/boundary}}"
+            "  Write volseg-acme/rim or volseg-lab/rim, or add to registry.yaml:  "
+            "aliases: {loss: {rim: volseg-acme/rim}}"
         ),
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("dice", "volseg-acme/dice"), ("boundary", "volseg-lab/boundary"), ("lonely", "volseg-lab/lonely")],
+    [("dice", "volseg-acme/dice"), ("rim", "volseg-lab/rim"), ("lonely", "volseg-lab/lonely")],
 )
 def test_aliases_decide_and_a_single_provider_needs_none(
     volseg_project: Make, good_plugins: Env, name: str, meant: str
 ) -> None:
-    project = volseg_project(
-        {"registry.yaml": "aliases: {loss: {dice: volseg-acme/dice, boundary: volseg-lab/boundary}}"}
-    )
+    project = volseg_project({"registry.yaml": "aliases: {loss: {dice: volseg-acme/dice, rim: volseg-lab/rim}}"})
     assert project.run("show", f"loss/{name}", env=good_plugins).out.startswith(f"loss {meant} ")
 
 
 def test_one_component_can_be_blocked(volseg_project: Make, good_plugins: Env) -> None:
-    project = volseg_project({"registry.yaml": "plugins: {block: [volseg-acme/boundary, volseg-acme/dice]}"})
-    assert project.run("show", "loss/boundary", env=good_plugins).out.startswith("loss volseg-lab/boundary")
+    project = volseg_project({"registry.yaml": "plugins: {block: [volseg-acme/rim, volseg-acme/dice]}"})
+    assert project.run("show", "loss/rim", env=good_plugins).out.startswith("loss volseg-lab/rim")
     result = project.run("show", "loss/volseg-acme/dice", env=good_plugins)
     assert result.code == 2
     assert result.err == "Error: loss: loss 'volseg-acme/dice' is blocked by plugins.block in registry.yaml.\n"

@@ -42,8 +42,8 @@ def test_two_distributions_may_use_the_same_entry_point_name(volseg_project: Mak
     found = rows(volseg_project().run("plugins", "list", "--json", env=good_plugins))
     assert found["volseg-acme"]["entry_points"] == {"main": "volseg_acme.plugin"}
     assert found["volseg-lab"]["entry_points"] == {"main": "volseg_lab.plugin"}
-    assert found["volseg-acme"]["components"] == ["loss/dice", "loss/boundary", "loss/tree"]
-    assert found["volseg-lab"]["components"] == ["loss/boundary", "loss/lonely"]
+    assert found["volseg-acme"]["components"] == ["loss/dice", "loss/rim", "loss/tree"]
+    assert found["volseg-lab"]["components"] == ["loss/rim", "loss/lonely"]
 
 
 def test_a_plugin_that_imports_a_heavy_library_works_and_is_marked(volseg_project: Make, good_plugins: Env) -> None:

@@ -87,9 +87,9 @@ def test_alike_views_keep_the_labels_of_the_mean() -> None:
     truth = np.random.default_rng(0).integers(0, 3, 5000)
     views = views_of(truth, [1.5] * 6, 3)
     weights = fit_weights(views, voxels(truth))
-    assert weights.max() < 1.3 * weights.min()
+    assert weights.max() < 2 * weights.min()
     same = np.einsum("vc,vcn->cn", weights, views).argmax(0) == views.mean(0).argmax(0)
-    assert same.mean() > 0.995
+    assert same.mean() > 0.99
 
 
 def test_a_handful_of_voxels_does_not_run_away() -> None:
@@ -106,12 +106,20 @@ def test_classes_absent_from_the_judged_part_do_not_count_for_the_gain() -> None
 
 
 @pytest.fixture(scope="module")
-def fitted(trained, tmp_path_factory):
+def crop(trained, tmp_path_factory):
+    """A part of the volume of the training, small enough to be predicted in no time."""
+    path = tmp_path_factory.mktemp("crop") / "crop.h5"
+    with h5py.File(path, "w") as file, h5py.File(trained.volume) as volume:
+        file["data"] = volume["data"][:8, :40, 8:64]
+        file["labels"] = volume["labels"][:8, :40, 8:64]
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(trained, crop, tmp_path_factory):
     """A copy of the model with weights fitted along four directions, and the fit."""
     path = tmp_path_factory.mktemp("fitted") / "model.safetensors"
-    labels = f"{trained.volume}:/labels"
-    fit = operations.fit_merge(trained.run, data=trained.volume, labels=labels, output=path, force=True)
-    return path, fit
+    return path, operations.fit_merge(trained.run, data=crop, labels=crop, output=path, force=True)
 
 
 def test_the_copy_merges_by_the_weights_and_keeps_its_id(trained, fitted) -> None:
@@ -130,115 +138,114 @@ def test_the_copy_merges_by_the_weights_and_keeps_its_id(trained, fitted) -> Non
     assert untouched == {key: value for key, value in before.recipe.items() if key != "predict"}
 
 
-def test_prediction_uses_the_stored_weights_unless_told(trained, fitted) -> None:
+def test_prediction_uses_the_stored_weights_unless_told(trained, crop, fitted) -> None:
     path, fit = fitted
-    found = operations.predict(path, trained.volume, probabilities=True)
+    found = operations.predict(path, crop, probabilities=True)
     assert found.record["merge"]["use"] == "volseg/fusion"
     assert [item["view"] for item in found.record["views"]] == list(fit.weights)
     single = [
-        operations.predict(
-            trained.run, trained.volume, probabilities=True, overrides=[f"predict.views=['{view}']"]
-        ).arrays["probabilities"]
+        operations.predict(trained.run, crop, probabilities=True, overrides=[f"predict.views=['{view}']"]).arrays[
+            "probabilities"
+        ]
         for view in fit.weights
     ]
     scores = np.einsum("vc,vczyx->czyx", list(fit.weights.values()), np.stack(single).astype(np.float64))
     power = np.exp(scores - scores.max(0))
     np.testing.assert_allclose(found.arrays["probabilities"].astype(float), power / power.sum(0), atol=4e-3)
-    mean = operations.predict(path, trained.volume, overrides=["predict.merge=mean"])
-    plain = operations.predict(trained.run, trained.volume, quality="high")
+    mean = operations.predict(path, crop, overrides=["predict.merge=mean"])
+    plain = operations.predict(trained.run, crop, quality="high")
     assert np.array_equal(mean.labels, plain.labels)
 
 
-def test_scores_are_dice_on_voxels_that_were_not_fitted(trained, fitted) -> None:
-    """The slab behind the gap, predicted as usual: every voxel of it was drawn, so Dice is that of the slab."""
+def test_scores_are_dice_on_voxels_that_were_not_fitted(trained, crop, fitted) -> None:
+    """The end of x, 40 % of the labels: every voxel of it was drawn, so Dice is that of the slab as predicted."""
     path, fit = fitted
-    held = slice(15, 24)
-    with h5py.File(trained.volume) as file:
+    held = (slice(None), slice(None), slice(34, 56))
+    with h5py.File(crop) as file:
         truth = file["labels"][held]
     for model, scores, quality in ((trained.run, fit.mean, "high"), (path, fit.fusion, "")):
-        labels = operations.predict(model, trained.volume, quality=quality).labels[held]
+        labels = operations.predict(model, crop, quality=quality).labels[held]
         expected = operations.evaluate(labels, truth, metrics=["dice"])
         found = [scores[name] for name in ("background", "organelle", "granule")]
-        assert found == pytest.approx([expected[f"dice/{index}"] for index in range(3)], abs=0.02)
+        assert found == pytest.approx([expected[f"dice/{index}"] for index in range(3)], abs=2e-3)
 
 
-def test_directions_without_weights_are_refused_before_work(trained, fitted, tmp_path) -> None:
+def test_directions_without_weights_are_refused_before_work(crop, fitted, tmp_path) -> None:
     with pytest.raises(UsageError, match="has no weights for the direction 'z,-y,x'; .* volseg fit-merge RUN"):
-        operations.predict(fitted[0], trained.volume, output=tmp_path / "seg.h5", quality="max")
+        operations.predict(fitted[0], crop, output=tmp_path / "seg.h5", quality="max")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fitting_again_gives_the_same_weights_and_takes_the_place_of_the_old(trained, fitted, tmp_path) -> None:
+def test_fitting_again_gives_the_same_weights_and_takes_the_place_of_the_old(trained, crop, fitted, tmp_path) -> None:
     shutil.copytree(trained.run, tmp_path / "run")
-    labels = f"{trained.volume}:/labels"
-    again = operations.fit_merge(tmp_path / "run", data=trained.volume, labels=labels, force=True)
+    again = operations.fit_merge(tmp_path / "run", data=crop, labels=crop, force=True)
     assert again.weights == fitted[1].weights
     assert again.path == tmp_path / "run" / "weights.safetensors"
     assert read_model(tmp_path / "run").recipe["predict"]["merge"]["weights"] == again.weights
     assert not list((tmp_path / "run").glob(".*")), "no temporary file is left"
 
 
-def test_weights_that_score_lower_are_not_stored(trained, fitted, tmp_path, monkeypatch) -> None:
+def test_weights_that_score_lower_are_not_stored(trained, crop, fitted, tmp_path, monkeypatch) -> None:
     fit = replace(fitted[1], path=None, mean=dict.fromkeys(fitted[1].mean, 1.0))
     assert fit.gain < 0
     monkeypatch.setattr("volseg_core.prediction.fusion.fit_fusion", lambda *_, **__: fit)
-    labels = f"{trained.volume}:/labels"
-    done = operations.fit_merge(trained.run, data=trained.volume, labels=labels, output=tmp_path / "m.safetensors")
+    done = operations.fit_merge(trained.run, data=crop, labels=crop, output=tmp_path / "m.safetensors")
     assert done.path is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_voxels_without_a_label_do_not_count(trained, fitted, tmp_path) -> None:
-    with h5py.File(trained.volume) as file:
+def test_voxels_without_a_label_do_not_count(trained, crop, tmp_path) -> None:
+    """One labelled plane of eight is enough: it is cut along its own axes."""
+    with h5py.File(crop) as file:
         data, labels = file["data"][()], file["labels"][()].astype(np.int16)
     sparse = np.full_like(labels, -1)
-    sparse[::3] = labels[::3]
-    wrong = np.where(sparse == -1, -1, sparse)
-    fit = operations.fit_merge(trained.run, data=data, labels=wrong, output=tmp_path / "m.safetensors", force=True)
-    assert list(fit.weights) == list(fitted[1].weights)
-    close = [np.corrcoef(np.ravel(list(item.weights.values()))) for item in (fit, fitted[1])]
-    assert len(close) == 2
-    assert np.corrcoef(*(np.ravel(list(item.weights.values())) for item in (fit, fitted[1])))[0, 1] > 0.8
+    sparse[3] = labels[3]
+    fit = operations.fit_merge(trained.run, data=data, labels=sparse, output=tmp_path / "m.safetensors", force=True)
+    alone = operations.predict(trained.run, data, quality="high").labels[3, :, 34:]
+    expected = operations.evaluate(alone[None], labels[3:4, :, 34:], metrics=["dice"])
+    found = [fit.mean[name] for name in ("background", "organelle", "granule")]
+    assert found == pytest.approx([expected[f"dice/{index}"] for index in range(3)], abs=5e-3, nan_ok=True)
 
 
-def test_what_cannot_be_fitted_is_refused(trained, tmp_path) -> None:
-    with h5py.File(trained.volume) as file:
-        data, labels = file["data"][()], file["labels"][()]
+def test_what_cannot_be_fitted_is_refused(trained, crop, tmp_path) -> None:
+    with h5py.File(crop) as file:
+        data, labels = file["data"][()], file["labels"][()].astype(np.int16)
+    single = np.full_like(labels, -1)
+    single[3, 4, 5] = 0
 
-    def refused(error, text, data=data, labels=labels, **options):
+    def refused(error, text, labels=labels, **options):
+        options = {"output": tmp_path / "never.safetensors", **options}
         with pytest.raises(error, match=text):
             operations.fit_merge(trained.run, data=data, labels=labels, **options)
 
     refused(UsageError, r"--quality: there is one direction \(z,y,x\): nothing is to be weighed", quality="low")
-    refused(DataError, r"is too short along .* Give a volume with more labelled planes", data[:1], labels[:1])
-    refused(DataError, "labels have shape 23 x 72 x 80", labels=labels[1:])
-    refused(DataError, "id 9, which is not among the classes", labels=np.where(labels == 1, 9, labels))
+    refused(DataError, r"none are left for training\. Give a volume with more labelled planes", single)
+    refused(DataError, "labels have shape 7 x 40 x 56", labels[1:])
+    refused(DataError, "id 9, which is not among the classes", np.where(labels == labels.max(), 9, labels))
     refused(UsageError, "prediction only takes keys of predict", overrides=["train.lr=1"])
     (tmp_path / "mine.safetensors").write_bytes(b"mine")
     refused(DataError, "mine.safetensors: exists. Use --overwrite", output=tmp_path / "mine.safetensors")
     assert (tmp_path / "mine.safetensors").read_bytes() == b"mine"
+    assert not (tmp_path / "never.safetensors").exists()
 
 
-def test_the_volume_of_the_training_is_warned_of(trained, tmp_path, caplog) -> None:
-    with caplog.at_level("WARNING", logger="volseg"), pytest.raises(UsageError):
+def test_the_volume_of_the_training_is_warned_of(trained, caplog) -> None:
+    with caplog.at_level("WARNING", logger="volseg"), pytest.raises(UsageError, match="there is one direction"):
         operations.fit_merge(
             trained.run, data=f"{trained.volume}:/data", labels=f"{trained.volume}:/labels", quality="low"
         )
-    assert "was trained on" in caplog.text
+    assert "cube.h5:/data was trained on" in caplog.text
 
 
-def test_the_command_prints_dice_and_writes_the_copy(trained, volseg, tmp_path) -> None:
+def test_the_command_prints_dice_and_writes_the_copy(trained, crop, volseg, tmp_path) -> None:
     out = tmp_path / "m.safetensors"
-    done = volseg(
-        "fit-merge", trained.run, "--data", trained.volume, "--labels", f"{trained.volume}:/labels",
-        "-o", out, "--force", "-q",
-    )  # fmt: skip
+    done = volseg("fit-merge", trained.run, "--data", crop, "--labels", crop, "-o", out, "--force", "-q")
     assert done.ok, done.err
     lines = done.out.splitlines()
     assert lines[0].split() == ["Dice", "mean", "fusion"]
     assert [line.split()[0] for line in lines[1:]] == ["background", "organelle", "granule"]
     assert "wrote" in done.err
     assert read_model(out).recipe["predict"]["merge"]["use"] == "volseg/fusion"
-    missing = volseg("fit-merge", trained.run, "--data", Path("no.h5"), "--labels", trained.volume)
+    missing = volseg("fit-merge", trained.run, "--data", Path("no.h5"), "--labels", crop)
     assert missing.code == 4
     assert "no.h5: does not exist" in missing.err

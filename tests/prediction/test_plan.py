@@ -22,6 +22,36 @@ def merge():
     return ComponentUse(load_registry().catalog.find("merge", "mean"), {})
 
 
+def test_a_merge_is_told_views_classes_and_wishes(merge):
+    plan = make_plan(
+        spec(), PredictBlock(quality="medium"), merge, (8, 8, 8), ("labels", "variance"), independent=False
+    )
+    assert plan.merge_context == {
+        "views": ["z,y,x", "y,z,x", "x,z,y"],
+        "classes": ["a", "b"],
+        "wanted": ("labels", "variance"),
+    }
+
+
+@pytest.mark.parametrize("wish", ["probabilities", "entropy", "variance"])
+def test_what_a_merge_does_not_give_is_refused(wish):
+    largest = ComponentUse(load_registry().catalog.find("merge", "max"), {})
+    with pytest.raises(UsageError) as caught:
+        make_plan(spec(), PredictBlock(), largest, (8, 8, 8), ("labels", wish), independent=False)
+    assert str(caught.value) == (
+        f"--{wish}: merge 'max' gives labels, confidence, not {wish}. Use another merge, such as -s predict.merge=mean."
+    )
+
+
+def test_the_variance_of_one_direction_is_refused(merge):
+    with pytest.raises(UsageError) as caught:
+        make_plan(spec("z"), PredictBlock(), merge, (8, 8, 8), ("labels", "variance"), independent=False)
+    assert str(caught.value) == (
+        "--variance: is 0 everywhere: there is one direction (z,y,x), and variance is that over directions. "
+        "Use --quality high, or --entropy."
+    )
+
+
 def plan_of(merge, axes="zyx", shape=(64, 64, 64), independent=False, **rule):
     return make_plan(spec(axes), PredictBlock(**rule), merge, shape, ("labels",), independent=independent)
 

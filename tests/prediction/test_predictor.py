@@ -73,6 +73,73 @@ def test_a_file_and_an_array_give_the_same(trained, tmp_path):
     np.testing.assert_allclose(arrays["confidence"] / 255, winner, atol=6e-3)
 
 
+def test_entropy_and_variance_are_those_of_the_directions(trained):
+    data = read(trained.volume)[:6, :40, :48]
+    found = volseg_core.predict(
+        trained.run, data, quality="high", probabilities=True, entropy=True, variance=True
+    ).arrays
+    assert (found["entropy"].dtype, found["variance"].dtype) == (np.uint8, np.float16)
+    views = np.stack(
+        [
+            volseg_core.predict(
+                trained.run, data, probabilities=True, overrides=[f"predict.views=['{view}']"]
+            ).arrays["probabilities"].astype(float)
+            for view in ("z,y,x", "z,-x,y", "z,-y,-x", "z,x,-y")
+        ]
+    )  # fmt: skip
+    mean = views.mean(0)
+    entropy = -(mean * np.log(mean)).sum(0) / np.log(len(mean))
+    np.testing.assert_allclose(found["entropy"] / 255, entropy, atol=4e-3)
+    np.testing.assert_allclose(found["variance"].astype(float), views.var(0).sum(0), atol=1e-3)
+    assert found["variance"].max() > 0.01
+
+
+def test_the_command_writes_entropy_and_variance(trained, volseg, tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["data"] = read(trained.volume)[:4, :40, :48]
+    out = tmp_path / "seg.h5"
+    wishes = ("--entropy", "--variance", "--quality", "high")
+    assert volseg("predict", trained.run, tmp_path / "scan.h5", "-o", out, "-q", *wishes).ok
+    arrays = volseg_core.predict(trained.run, tmp_path / "scan.h5", quality="high", entropy=True, variance=True).arrays
+    for name in ("labels", "entropy", "variance"):
+        np.testing.assert_array_equal(read(out, name), arrays[name])
+    single = volseg("predict", trained.run, tmp_path / "scan.h5", "-o", tmp_path / "one.h5", "--variance")
+    assert single.code == 2
+    assert "--variance: is 0 everywhere: there is one direction (z,y,x)" in single.err
+    assert not (tmp_path / "one.h5").exists()
+
+
+@pytest.mark.parametrize("merge", ["max", "vote", "entropy", "geometric", "staple"])
+def test_every_merge_segments_and_windows_of_one_view_do_not_change_it(trained, merge):
+    """Batches cut the views into other boxes; what reaches the merge is the same to the last bits of the network."""
+    data = read(trained.volume)[:6, :40, :48]
+    found = [
+        volseg_core.predict(
+            trained.run, data, quality="high", confidence=True,
+            overrides=[f"predict.merge={merge}", f"predict.batch={batch}"],
+        )
+        for batch in (1, 4)
+    ]  # fmt: skip
+    assert found[0].record["merge"] == {"use": f"volseg/{merge}"}
+    assert (found[0].labels == found[1].labels).mean() > 0.998
+    # confident views agree: a merge that mixed up views or classes would not follow the mean
+    mean = volseg_core.predict(trained.run, data, quality="high").labels
+    assert (found[0].labels == mean).mean() > 0.8
+
+
+def test_a_merge_that_lacks_its_parameters_says_how_to_get_them(trained, tmp_path):
+    refused(
+        RecipeErrors, "merge 'fusion' needs 'weights'. Run volseg fit-merge",
+        trained.run, trained.volume, output=tmp_path / "seg.h5", overrides=["predict.merge=fusion"],
+    )  # fmt: skip
+    weights = "{use: fusion, weights: {'y,z,x': [1, 1, 1]}}"
+    refused(
+        UsageError, "has no weights for the direction 'z,y,x'; it has them for 'y,z,x'. .* volseg fit-merge RUN",
+        trained.run, trained.volume, output=tmp_path / "seg.h5", overrides=[f"predict.merge={weights}"],
+    )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_output_carries_grid_classes_and_provenance(trained, tmp_path):
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["data"] = read(trained.volume)

@@ -85,7 +85,7 @@ def suggest_labels(
     )
     print_table(("z", "y", "x", score, "predicted"), [_row(item) for item in found])
     if len(found) < count:
-        click.echo(f"the volume has room for {len(found)} of {count}; a smaller --size makes more", err=True)
+        click.echo(f"{len(found)} of {count} boxes lie side by side; a smaller --size makes more", err=True)
     if json_file:
         _write(json_file, score, found)
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volseg_core.data.files import Reference
 from volseg_core.data.labelled import read_labelled
-from volseg_core.data.split import split
+from volseg_core.data.split import split, whole
 from volseg_core.errors import DataError, UsageError
 from volseg_core.model import write_model
 from volseg_core.prediction.predictor import opened_job
 from volseg_core.prediction.sampled import Gatherer, Voxels, draw_voxels
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.recipe.blocks import ValidationBlock
-from volseg_core.recipe.resolve import absolute
 from volseg_core.volume import Volume
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def run_fit(
 ) -> FusionFit:
     """Fit weights and store them in ``path``; where they score lower than equal ones only if ``force`` says so."""
     fusion = catalog.find("merge", "fusion")
-    if isinstance(data, (str, os.PathLike)) and absolute(os.fspath(data)) in recipe.data.train:
+    if isinstance(data, (str, os.PathLike)) and _file(os.fspath(data)) in map(_file, recipe.data.train):
         log.warning("%s was trained on: the weights will trust views that only remember it", os.fspath(data))
     fit = fit_fusion(catalog, model, recipe, data, labels, progress, device=device)
     if fit.gain < 0 and not force:
@@ -103,7 +103,7 @@ def fit_fusion(
         VolsegError: what is wrong with the volumes; one view only, or too few labels to hold some out.
     """
     volumes, classes = read_labelled(catalog, recipe, [data], [labels], model.spec.classes)
-    fitted, judged = (draw_voxels(part, len(classes), SAMPLES, 0) for part in _parts(volumes[0], model.spec.axes))
+    fitted, judged = (draw_voxels(part, len(classes), SAMPLES, 0) for part in _parts(volumes[0]))
     plan, probabilities = _predicted(
         catalog, model, recipe, volumes[0], np.concatenate([fitted.places, judged.places]), progress, device
     )
@@ -118,9 +118,16 @@ def fit_fusion(
     )
 
 
-def _parts(volume: Labelled, axes: str) -> tuple[Region, Region]:
+def _file(reference: str) -> Path:
+    return Reference.parse(reference).path.resolve()
+
+
+def _parts(volume: Labelled) -> tuple[Region, Region]:
+    """Return the slab to fit on and the one to judge by, along the axis that has the most planes with labels."""
+    planes = [len(whole(volume).planes(axis)) for axis in range(3)]
+    axis: Any = "z" if volume.grid.independent else "zyx"[int(np.argmax(planes))]
     try:
-        fitted, judged = split([volume], ValidationBlock(fraction=HELD_OUT), axes)
+        fitted, judged = split([volume], ValidationBlock(fraction=HELD_OUT, axis=axis), axis)
     except DataError as error:
         raise DataError(error.where, error.what, "Give a volume with more labelled planes.") from None
     return fitted[0], judged[0]

@@ -1,0 +1,149 @@
+"""Suggestions follow the data and the machine, resolve, and train."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import yaml
+
+import volseg_core
+from volseg_core.advice.case import GIB, Machine
+from volseg_core.advice.suggest import suggest
+from volseg_core.errors import DataError
+from volseg_core.recipe import find_recipe, resolve
+from volseg_core.registry import load_registry
+from volseg_core.volume import Grid, Volume
+
+REGISTRY = load_registry(builtin_only=True)
+LAPTOP, SERVER = Machine(4, 8 * GIB), Machine(16, 64 * GIB, 40 * GIB)
+
+
+def volume(array, spacing=(1.0, 1.0, 1.0), unit="µm", *, independent=False):
+    return Volume(array[None], Grid(spacing, unit, "scan", independent=independent))
+
+
+def suggested(image, labels, machine=LAPTOP):
+    text = suggest(REGISTRY, image, labels, machine)
+    return yaml.safe_load(text), text
+
+
+def stack(depth=24, likeness=0.9, size=96):
+    """Return planes (depth, size, size) whose neighbours have about that correlation."""
+    rng = np.random.default_rng(0)
+    planes = [rng.normal(size=(size, size))]
+    for _ in range(depth - 1):
+        planes.append(likeness * planes[-1] + np.sqrt(1 - likeness**2) * rng.normal(size=(size, size)))
+    return (np.array(planes) * 40 + 128).clip(0, 255).astype(np.uint8)
+
+
+def halves(image, share=0.5):
+    """Return labels of two classes, the second with that share."""
+    labels = np.zeros(image.shape, np.uint8)
+    labels[:, :, : round(image.shape[2] * share)] = 1
+    return labels
+
+
+def test_cubes_are_sliced_along_all_axes_and_one_slice_at_a_time(blobs):
+    recipe, text = suggested(volume(blobs[0]), volume(blobs[1]))
+    assert (recipe["data"]["axes"], recipe["data"]["neighbours"]) == ("zyx", 0)
+    assert "three directions" in text
+
+
+@pytest.mark.parametrize(("likeness", "neighbours"), [(0.9, 1), (0.1, 0)])
+def test_flat_voxels_are_sliced_along_z_with_neighbours_when_these_are_alike(likeness, neighbours):
+    image = stack(likeness=likeness)
+    recipe, text = suggested(volume(image, (10, 1, 1)), volume(halves(image), (10, 1, 1)))
+    assert (recipe["data"]["axes"], recipe["data"]["neighbours"]) == ("z", neighbours)
+    assert "planes lie 10.0 times as far apart" in text
+
+
+def test_thin_and_independent_stacks_are_sliced_along_z():
+    image = stack(depth=8)
+    assert suggested(volume(image), volume(halves(image)))[0]["data"]["axes"] == "z"
+    recipe, _ = suggested(volume(image, None, independent=True), volume(halves(image), None))
+    assert (recipe["data"]["axes"], recipe["data"]["neighbours"]) == ("z", 0)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "shift", "augment"),
+    [((5, 5, 5), "nm", 0, "em"), ((1, 1, 1), "mm", -1000, "ct"), ((1, 1, 1), "µm", 0, "strong")],
+)
+def test_the_augmentation_follows_the_instrument(spacing, unit, shift, augment):
+    image = stack()
+    image = image.astype(np.int16) + shift
+    assert (
+        suggested(volume(image, spacing, unit), volume(halves(image), spacing, unit))[0]["data"]["augment"] == augment
+    )
+
+
+def test_with_many_voxels_of_an_unknown_instrument_the_augmentation_is_standard():
+    image = stack(depth=60, size=96)
+    assert suggested(volume(image), volume(halves(image)))[0]["data"]["augment"] == "standard"
+
+
+@pytest.mark.parametrize(
+    ("share", "losses", "sampler"),
+    [
+        (0.4, ["cross-entropy", {"use": "dice", "classes": "foreground"}], None),
+        (0.03, [{"use": "cross-entropy", "weights": "auto"}, {"use": "dice", "classes": "foreground"}], None),
+        (0.004, [{"use": "cross-entropy", "weights": "auto"}, {"use": "tversky", "classes": "foreground"}], "balanced"),
+    ],
+)
+def test_the_loss_follows_the_rarest_class(share, losses, sampler):
+    image = stack(size=256, depth=4)
+    recipe, text = suggested(volume(image), volume(halves(image, share)))
+    assert recipe["loss"] == losses
+    assert recipe["data"].get("sampler", {}).get("kind") == sampler
+    assert "the rarest class (1) has" in text
+
+
+def test_a_gpu_gets_larger_batches_and_more_steps():
+    image = stack()
+    small, _ = suggested(volume(image), volume(halves(image)), LAPTOP)
+    large, text = suggested(volume(image), volume(halves(image)), SERVER)
+    assert (small["train"]["batch"], large["train"]["batch"]) == (4, 16)
+    assert large["train"]["epochs"] > small["train"]["epochs"]
+    assert "on a GPU with 40 GiB" in text
+
+
+def test_ignored_voxels_are_not_a_class():
+    image = stack()
+    labels = halves(image).astype(np.int16)
+    labels[:, :48] = -1
+    recipe, text = suggested(volume(image), volume(labels))
+    assert "the rarest class (0) has 50 %" in text or "the rarest class (1) has 50 %" in text
+    assert recipe["loss"][0] == "cross-entropy"
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (np.zeros((24, 96, 96), np.uint8), "the labels are empty: the only id is 0"),
+        (np.zeros((24, 96, 90), np.uint8), "the image has shape 24 x 96 x 96 and the labels 24 x 96 x 90"),
+        (np.random.default_rng(0).random((24, 96, 96)), "no whole numbers"),
+    ],
+)
+def test_pairs_that_cannot_be_trained_are_refused(labels, text):
+    with pytest.raises(DataError, match=text):
+        suggest(REGISTRY, volume(stack()), volume(labels), LAPTOP)
+
+
+def test_every_choice_stands_below_its_reason(blobs):
+    lines = suggested(volume(blobs[0]), volume(blobs[1]))[1].splitlines()
+    for before, line in itertools.pairwise(lines):
+        if not line.lstrip().startswith("#") and not line.endswith(":"):
+            assert before.lstrip().startswith("#"), line
+
+
+def test_the_suggestion_for_a_file_resolves_and_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    volseg_core.generate("blobs", output="cube.h5", overrides=["shape=[24, 72, 80]", "seed=3"])
+    text = volseg_core.operations.suggest("cube.h5", "cube.h5:/labels", registry=REGISTRY)
+    (tmp_path / "mine.yaml").write_text(text)
+    recipe = resolve(REGISTRY, find_recipe(REGISTRY, "mine.yaml"))
+    assert (recipe.data.train, recipe.data.labels) == (("cube.h5",), ("cube.h5:/labels",))
+    quick = ["train.epochs=1", "train.steps=2", "train.batch=2", "data.window=[64, 64]", "data.axes=z"]
+    run = volseg_core.train("mine.yaml", output="run", overrides=quick, registry=REGISTRY)
+    assert (run.folder / "weights.safetensors").exists()
