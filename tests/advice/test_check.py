@@ -200,7 +200,7 @@ def test_memory_does_not_grow_with_the_volume(tmp_path, monkeypatch):
 
     def peak(depth):
         path = tmp_path / f"{depth}.h5"
-        pattern = np.add.outer(np.add.outer(np.arange(depth) // 16, np.arange(256) // 16), np.arange(256) // 16)
+        pattern = np.add.outer(np.add.outer(np.arange(depth) // 16, np.arange(192) // 16), np.arange(192) // 16)
         with h5py.File(path, "w") as file:
             file.create_dataset("data", data=(pattern % 2 * 900 + pattern).astype(np.uint16), chunks=(8, 64, 64))
             file.create_dataset("labels", data=(pattern % 2).astype(np.uint8), chunks=(8, 64, 64))
@@ -212,7 +212,7 @@ def test_memory_does_not_grow_with_the_volume(tmp_path, monkeypatch):
         assert "Agreement" in found[-1].line()
         return most
 
-    assert peak(256) < 1.3 * peak(64)
+    assert peak(160) < 1.3 * peak(40)
 
 
 DATA_SETS = {

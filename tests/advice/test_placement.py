@@ -87,6 +87,15 @@ def test_independent_images_keep_their_order(blobs):
     assert best.placement.view is None or not best.placement.view.flips[0]
 
 
+def test_symmetric_labels_fit_their_mirror_image_as_well_and_no_better():
+    """Borders that coincide with faces of blocks count alike in both."""
+    checks = np.add.outer(np.add.outer(np.arange(64) // 16, np.arange(64) // 16), np.arange(64) // 16) % 2
+    found = of((checks * 90 + 5).astype(np.uint8), checks)
+    assert not found.best.better
+    turned = of((checks * 90 + 5).astype(np.uint8), np.ascontiguousarray(checks[:, ::-1, ::-1]))
+    assert turned.as_given == pytest.approx(found.as_given)
+
+
 def test_single_planes_and_tiny_volumes_are_compared_too(blobs):
     image, labels = blobs
     assert not of(image[20:21], labels[20:21]).best.better

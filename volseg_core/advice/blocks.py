@@ -43,9 +43,9 @@ def read_blocks(
     features = [_features(image.read(box)[:_CHANNELS]) for box in boxes]
     codes = _quantised(features)
     return [
-        Block(box, code, labels(around), _offset(box, around))
+        Block(box, code, labels(around), offset(box, around))
         for box, code in zip(boxes, codes, strict=True)
-        for around in [_grown(box, margin, image.shape)]
+        for around in [grown(box, margin, image.shape)]
     ]
 
 
@@ -69,14 +69,16 @@ def _boxes(shape: tuple[int, int, int], planes: tuple[int, int]) -> Iterator[Box
         yield z, y, x
 
 
-def _grown(box: Box, margin: int, shape: Sequence[int]) -> Box:
+def grown(box: Box, margin: int, shape: Sequence[int]) -> Box:
+    """Return a box with a margin on every side, cut at the ends of the volume."""
     z, y, x = (
         slice(max(0, part.start - margin), min(size, part.stop + margin)) for part, size in zip(box, shape, strict=True)
     )
     return z, y, x
 
 
-def _offset(box: Box, around: Box) -> tuple[int, int, int]:
+def offset(box: Box, around: Box) -> tuple[int, int, int]:
+    """Return where a box begins in the one around it."""
     z, y, x = (inner.start - outer.start for inner, outer in zip(box, around, strict=True))
     return z, y, x
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from volseg_core.advice.blocks import LabelCodes, joint, read_blocks
+from volseg_core.advice.blocks import LabelCodes, grown, joint, offset, read_blocks
 from volseg_core.advice.information import entropy, information, standard_errors
 from volseg_core.volume.views import AXES, View
 
@@ -156,11 +156,17 @@ def _turned(
         view = View(order, flips)  # type: ignore[arg-type]
         if view == View() or view.shape(shape) != tuple(shape) or (image.grid.independent and (order[0] or flips[0])):
             continue
-        moved = [
-            joint(block.image, codes.states(view.apply(labels(view.locate(block.box, shape)))), codes.count)
-            for block in blocks
-        ]
+        moved = [joint(block.image, _states_in(block.box, view, labels, codes, shape), codes.count) for block in blocks]
         yield _compare(Placement(view=view), here, moved)
+
+
+def _states_in(box: Box, view: View, labels: Callable[[Box], Array], codes: LabelCodes, shape: Sequence[int]) -> Array:
+    """Return the codes of a box of the re-oriented labels; a margin of one voxel decides on borders at its faces."""
+    around = grown(box, 1, shape)
+    states = codes.states(view.apply(labels(view.locate(around, shape))))
+    z, y, x = (slice(at, at + part.stop - part.start) for at, part in zip(offset(box, around), box, strict=True))
+    inside: Array = states[z, y, x]
+    return inside
 
 
 def _compare(placement: Placement, still: Sequence[Array], moved: Sequence[Array]) -> Comparison:
