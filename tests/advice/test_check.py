@@ -193,13 +193,28 @@ def test_labels_of_another_image_are_a_note(blobs):
     assert any("The labels say nothing about the image" in line for line in complaints(placed(noise), placed(blobs[1])))
 
 
+DATA_SETS = {
+    "isbi2012_em/train.h5": "labels",
+    "fib25_medulla/train.h5": "labels_membrane",
+    "vnc_sstem/train.h5": "labels",
+    "ct_organs/sample.h5": "labels",
+    "nuclei3d/train.h5": "labels",
+    "plant_ovule_cells/sample.h5": "labels",
+    "two_channel_cells/sample.h5": "labels",
+    "hippocampus_mri/case_001.h5": "labels",
+    "hippocampus_mri/case_023.h5": "labels",
+}
+VAGUE = ("two_channel_cells/sample.h5",)
+"""Its labels fit as well within two or three voxels: shifts are not always seen, flips are."""
+
+
 @pytest.fixture(scope="module")
 def pairs(shared_data):
     result = {}
     for name, dataset in DATA_SETS.items():
         with h5py.File(shared_data / name) as file:
             data, labels = file["data"], file[dataset]
-            planes, rows = slice(0, 32), slice(0, 128)
+            planes, rows = slice(0, 40), slice(0, 160)
             result[name] = data[..., planes, rows, rows], labels[planes, rows, rows]
     return result
 
