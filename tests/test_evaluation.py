@@ -191,7 +191,6 @@ def test_distances_are_in_the_unit_of_the_labels_else_of_the_prediction(caplog):
         caplog.clear()
         return volseg_core.evaluate(Volume(found, ours), Volume(truth, theirs), metrics=metric)["hausdorff95"]
 
-    logging.getLogger("volseg").propagate = True
     assert distance(Grid(), Grid()) == 2.0
     assert caplog.messages == ["no voxel size is known: distances are in voxels"]
     assert distance(coarse, Grid()) == 8.0
