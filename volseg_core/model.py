@@ -28,7 +28,8 @@ _PICKLES = (b"\x80", b"PK\x03\x04")
 class ModelSpec:
     """The contract of a trained network: what goes in, what comes out and how to prepare it.
 
-    ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once.
+    ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once. A
+    model of several ``members`` holds networks alike whose probabilities are averaged.
     """
 
     task: str
@@ -40,6 +41,7 @@ class ModelSpec:
     min_size: int
     dims: int = 2
     neighbours: int = 0
+    members: int = 1
     window: tuple[int, ...] = ()
     spacing: tuple[float, float, float] | None = None
     unit: str = ""
@@ -80,6 +82,7 @@ class ModelSpec:
                 min_size=int(content["min_size"]),
                 dims=int(content["dims"]),
                 neighbours=int(content["neighbours"]),
+                members=int(content["members"]),
                 window=tuple(map(int, content["window"])),
                 spacing=_spacing(content["spacing"]),
                 unit=str(content["unit"]),

@@ -77,7 +77,14 @@ def trained_network(catalog: Catalog, recipe: Recipe, model: ModelFile) -> nn.Mo
 
     spec = model.spec
     channels = output_channels(spec.task, len(spec.classes))
-    network = build_network(catalog, recipe, spec.in_channels, channels, pretrained=False)
+    networks = [
+        build_network(catalog, recipe, spec.in_channels, channels, pretrained=False) for _ in range(spec.members)
+    ]
+    network = networks[0]
+    if spec.members > 1:
+        from volseg_core.ensemble import Ensemble
+
+        network = Ensemble(networks, binary=spec.task == "binary")
     load_tensors(network, model, skip=())
     return network.eval()
 

@@ -52,6 +52,7 @@ def _model(path: Path) -> dict[str, Any]:
         "task": model.spec.task,
         "classes": {item.name: f"(id {item.id})" for item in model.spec.classes.classes},
         "network": f"{recipe['model']['use']}, encoder {encoder}",
+        "networks": model.spec.members,
         "channels": model.spec.in_channels,
         "axes": ", ".join(model.spec.axes),
         "divisor": model.spec.divisor,

@@ -80,9 +80,8 @@ def train(
     scores = {key.removeprefix("val/"): value for key, value in result.scores.items() if key.startswith("val/")}
     for key, value in scores.items():
         click.echo(f"{key:24s} {value:.4f}")
-    click.echo(
-        f"run {result.folder}, best epoch {result.best_epoch + 1}, report {result.folder}/report/index.html", err=quiet
-    )
+    best = "means over folds" if result.best_epoch is None else f"best epoch {result.best_epoch + 1}"
+    click.echo(f"run {result.folder}, {best}, report {result.folder}/report/index.html", err=quiet)
 
 
 def _choose(

@@ -98,7 +98,7 @@ def split(volumes: Sequence[Labelled], rule: ValidationBlock, axes: str) -> tupl
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def _axis(volume: Labelled, rule: ValidationBlock, axes: str) -> int:
+def slab_axis(volume: Labelled, rule: ValidationBlock, axes: str) -> int:
     """Return the axis that the slab is cut off along: the first slicing axis if long enough, else the longest."""
     if rule.axis != "auto":
         return "zyx".index(rule.axis)
@@ -108,11 +108,15 @@ def _axis(volume: Labelled, rule: ValidationBlock, axes: str) -> int:
     return max(range(3), key=lambda axis: volume.shape[axis])
 
 
+def automatic_gap(volume: Labelled, size: int) -> int:
+    """Return how many of ``size`` planes lie between training and validation: a twentieth, at most 8."""
+    return 0 if volume.grid.independent else min(8, size // 20)
+
+
 def _slab(volume: Labelled, rule: ValidationBlock, axes: str) -> tuple[Region, Region]:
-    axis = _axis(volume, rule, axes)
+    axis = slab_axis(volume, rule, axes)
     size = volume.shape[axis]
-    automatic = 0 if volume.grid.independent else min(8, size // 20)
-    gap = automatic if rule.gap == "auto" else rule.gap
+    gap = automatic_gap(volume, size) if rule.gap == "auto" else rule.gap
     labelled = whole(volume).labelled[axis]
     start = _cut_at(labelled, rule.fraction)
     if start - gap < 1:
@@ -128,7 +132,7 @@ def _slab(volume: Labelled, rule: ValidationBlock, axes: str) -> tuple[Region, R
             f"and a gap of {gap} none are left for training",
             _HINT,
         )
-    return _cut(volume, axis, slice(0, start - gap)), _cut(volume, axis, slice(start, size))
+    return cut(volume, axis, slice(0, start - gap)), cut(volume, axis, slice(start, size))
 
 
 def _cut_at(labelled: Profile, fraction: float) -> int:
@@ -145,7 +149,8 @@ def _span(labelled: Profile) -> str:
     return f"{planes[0]} to {planes[-1]}"
 
 
-def _cut(volume: Labelled, axis: int, part: slice) -> Region:
+def cut(volume: Labelled, axis: int, part: slice) -> Region:
+    """Return the part of a volume between two planes along an axis."""
     box = list(whole(volume).box)
     box[axis] = part
     return Region(volume, (box[0], box[1], box[2]))
@@ -173,5 +178,5 @@ def _interleaved(volumes: Sequence[Labelled], rule: ValidationBlock, axes: str) 
         count = min(max(1, round(len(planes) * rule.fraction)), len(planes) - 1)
         chosen = set(np.random.default_rng(len(planes)).permutation(planes)[:count].tolist())
         for index in planes.tolist():
-            (held if index in chosen else train).append(_cut(volume, axis, slice(index, index + 1)))
+            (held if index in chosen else train).append(cut(volume, axis, slice(index, index + 1)))
     return train, held

@@ -81,6 +81,8 @@ class DataBlock(Block):
     labels: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
     val: ValidationBlock = ValidationBlock()
+    folds: NotNegative = 0
+    fold: Positive | None = None
     normalise: NormaliseBlock = NormaliseBlock()
     window: Literal["auto", "whole"] | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
     neighbours: NotNegative = 0
@@ -131,6 +133,18 @@ class DataBlock(Block):
             )
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def _cross_validation(self) -> DataBlock:
+        if self.folds == 1:
+            message = "folds 1 would hold everything out; give 2 or more, or 0 for data.val.fraction"
+        elif self.fold is not None and self.fold > self.folds:
+            message = f"fold {self.fold} of folds {self.folds}; they are counted from 1"
+        elif self.folds and (self.val.files or self.val.split != "slab"):
+            message = "folds hold slabs or volumes out in turn; val.files and val.split do not go with them"
+        else:
+            return self
+        raise ValueError(message)
 
 
 class TeacherBlock(Block):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from volseg_core.model import WEIGHTS, read_model
 from volseg_core.network import trained_network
 from volseg_core.provenance import write_text
 from volseg_core.report.figures import Example, Image, draw_curves, draw_examples
+from volseg_core.report.page import facts, heading, page, picture
 from volseg_core.training.callbacks import read_metrics
 from volseg_core.training.targets import predicted_class
 from volseg_core.volume import View
@@ -46,10 +45,10 @@ def write_report(catalog: Catalog, prepared: Prepared, result: RunResult) -> Pat
         draw_examples(examples, prepared.spec.classes.names, figures / "validation.png")
         held = "Held-out slices" if prepared.held else "Training slices (nothing was held out)"
         pictures[held] = figures / "validation.png"
-    page = folder / "report" / "index.html"
-    page.parent.mkdir(exist_ok=True)
-    write_text(page, _page(prepared, result, pictures))
-    return page
+    path = folder / "report" / "index.html"
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, _page(prepared, result, pictures))
+    return path
 
 
 def _examples(catalog: Catalog, prepared: Prepared, folder: Path, slices: list[ValidationSlice]) -> list[Example]:
@@ -76,42 +75,17 @@ def _contrast(image: Image) -> Image:
 
 def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -> str:
     recipe, spec = prepared.recipe, prepared.spec
-    facts = {
+    known = {
         "Recipe": recipe.name,
         "Data": ", ".join(recipe.data.train) or "arrays",
         "Held out": ", ".join(region.describe() for region in prepared.held) or "nothing",
         "Classes": spec.classes.describe(),
         "Network": f"{recipe.architecture.provided.id}"
         + (f" on {recipe.encoder.provided.component.name}" if recipe.encoder else ""),
-        "Best epoch": str(result.best_epoch + 1),
+        "Best epoch": str((result.best_epoch or 0) + 1),
         "Model id": result.model_id[:16],
     }
     scores = {key.removeprefix("val/"): value for key, value in result.scores.items() if key.startswith("val/")}
-    measured = _table({key: f"{value:.4f}" for key, value in scores.items()}) or "<p>Nothing was held out.</p>"
-    images = "".join(
-        f"<h2>{html.escape(title)}</h2><img src='{_embed(path)}' alt=''>" for title, path in pictures.items()
-    )
-    return (
-        "<!doctype html><html lang='en'><meta charset='utf-8'>"
-        f"<title>volseg: {html.escape(recipe.name)}</title><style>{_STYLE}</style>"
-        f"<h1>{html.escape(recipe.name)}</h1>{_table(facts)}<h2>Scores of the best epoch</h2>"
-        f"{measured}{images}</html>\n"
-    )
-
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse}td{padding:.2rem 1rem .2rem 0;vertical-align:top;overflow-wrap:anywhere}"
-    "td:first-child{color:#666;white-space:nowrap}img{max-width:100%}"
-)
-
-
-def _table(rows: Mapping[str, str]) -> str:
-    if not rows:
-        return ""
-    cells = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows.items())
-    return f"<table>{cells}</table>"
-
-
-def _embed(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    measured = facts({key: f"{value:.4f}" for key, value in scores.items()}) or "<p>Nothing was held out.</p>"
+    images = [picture(title, path) for title, path in pictures.items()]
+    return page(recipe.name, facts(known), heading("Scores of the best epoch"), measured, *images)

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from volseg_core.api import Metric
-from volseg_core.errors import Interrupted, ResourceError
+from volseg_core.errors import Interrupted, ResourceError, UsageError
 from volseg_core.machine import thread_count, torch_device
 from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
 from volseg_core.network import build_network, load_tensors, misfits
@@ -96,6 +96,9 @@ def _network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> nn.Mo
     )
     if options.start_from is not None and not options.resume:
         model = read_model(options.start_from)
+        if model.spec.members > 1:
+            what = f"{model.path} holds {model.spec.members} networks, one for each fold"
+            raise UsageError("--from", what, f"Choose one: --from {model.path.parent / 'fold-1'}")
         replaced = misfits(network, model)
         load_tensors(network, model, skip=tuple(replaced))
         if replaced:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from volseg_core.recipe import Recipe
     from volseg_core.registry import Registry
-    from volseg_core.training.run import Prepared, RunOptions, RunResult
+    from volseg_core.training.run import RunOptions, RunResult
 
 GENERATED = "generated.h5"
 """The volume that a recipe's generator made."""
@@ -28,17 +28,24 @@ def last_checkpoint(folder: Path) -> Path:
     return folder / "checkpoints" / "last.ckpt"
 
 
-def check_folder(options: RunOptions) -> None:
+def fold_folder(folder: Path, number: int | None) -> Path:
+    """Return where the run of a fold stands, counted from 1."""
+    return folder / f"fold-{number}"
+
+
+def check_folder(options: RunOptions, *, folds: bool = False) -> None:
     """Refuse a folder that must not be written.
 
     Raises:
         DataError: it holds something else or a run that is not to be replaced, or it cannot be written; with
-            ``resume``, it holds no checkpoint.
+            ``resume``, it holds no checkpoint, or of a cross-validation with ``folds`` not even a begun fold.
     """
     folder = options.folder
     if folder.exists() and not folder.is_dir():
         raise DataError(str(folder), "exists and is not a folder")
     if options.resume:
+        if folds and (_fold_runs(folder) or (folder / "resolved.yaml").is_file()):
+            return
         if not last_checkpoint(folder).is_file():
             raise DataError(
                 str(folder), "holds no checkpoints/last.ckpt to resume from", "Leave --resume out to start."
@@ -84,8 +91,12 @@ def check_same_recipe(recipe: Recipe, folder: Path) -> None:
         )
 
 
-def write_start(registry: Registry, recipe: Recipe, prepared: Prepared, options: RunOptions) -> None:
-    """Write down what is about to run.
+def _fold_runs(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("fold-*") if (path / "run.json").is_file()]
+
+
+def write_start(registry: Registry, recipe: Recipe, completed: Recipe, options: RunOptions) -> None:
+    """Write down what is about to run: the recipe as written and as completed.
 
     Raises:
         DataError: the folder cannot be written.
@@ -98,12 +109,12 @@ def write_start(registry: Registry, recipe: Recipe, prepared: Prepared, options:
             clear(folder)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "figures").mkdir(exist_ok=True)
-        if not options.resume:
+        if not options.resume or not (folder / "resolved.yaml").is_file():
             write_text(folder / "recipe.yaml", yaml.safe_dump(dict(recipe.written), sort_keys=False))
-            resolved = json.loads(json.dumps(prepared.recipe.to_dict()))
+            resolved = json.loads(json.dumps(completed.to_dict()))
             write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
         keep_local_plugins(registry, folder)
-        write_json(folder / "environment.json", environment(registry, prepared.recipe.components(), options.argv))
+        write_json(folder / "environment.json", environment(registry, completed.components(), options.argv))
         write_json(folder / "run.json", {"status": "running", "started": _stamp(time.time())})
     except OSError as error:
         raise DataError(str(folder), f"cannot be written to ({error.strerror})", "Choose another -o.") from None
@@ -119,14 +130,18 @@ def discard(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove what an earlier run left, and nothing else."""
-    for name in ("checkpoints", "figures", "tensorboard", "report", "plugins"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in (
+        *(folder / name for name in ("checkpoints", "figures", "tensorboard", "report", "plugins")),
+        *_fold_runs(folder),
+    ):
+        shutil.rmtree(path, ignore_errors=True)
     for name in (
         "recipe.yaml",
         "resolved.yaml",
         "environment.json",
         "run.json",
         "metrics.csv",
+        "folds.csv",
         "lr_range.csv",
         "lr_range.json",
         WEIGHTS,

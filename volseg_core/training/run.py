@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from volseg_core.api import RunInfo
+from volseg_core.data.folds import split_fold
 from volseg_core.data.generated import generated_volume
 from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled
 from volseg_core.data.split import Region, split, whole
@@ -75,11 +76,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run."""
+    """A finished run; an ensemble of folds has no best epoch, and its scores are their means."""
 
     folder: Path
     model_id: str
-    best_epoch: int
+    best_epoch: int | None
     scores: Mapping[str, float]
 
 
@@ -91,13 +92,16 @@ def run_training(
     data: Sequence[VolumeLike] = (),
     labels: Sequence[VolumeLike] = (),
 ) -> RunResult:
-    """Train a recipe and return its run. ``data`` and ``labels`` replace the recipe's volumes (arrays, too).
+    """Train a recipe, or all its folds, and return the run.
+
+    ``data`` and ``labels`` replace the recipe's volumes (arrays, too).
 
     Raises:
         VolsegError: what is wrong, before anything is written; DivergedError during training; Interrupted.
     """
     folder = options.folder
-    check_folder(options)
+    all_folds = recipe.data.folds > 0 and recipe.data.fold is None
+    check_folder(options, folds=all_folds)
     torch_device(recipe.train.device)
     if recipe.generate is not None and not data:
         recipe = generated_volume(registry.catalog, recipe, folder / GENERATED)
@@ -105,10 +109,15 @@ def run_training(
         raise UsageError(
             "data.train", "the recipe names no data", "Give --data FILE --labels FILE, or data.train and data.labels."
         )
-    prepared = prepare(registry, recipe, data or recipe.data.train, labels or recipe.data.labels)
+    data, labels = data or recipe.data.train, labels or recipe.data.labels
+    if all_folds:
+        from volseg_core.training.folds import run_folds
+
+        return run_folds(registry, recipe, options, progress, data, labels)
+    prepared = prepare(registry, recipe, data, labels)
     if options.resume:
         check_same_recipe(prepared.recipe, folder)
-    write_start(registry, recipe, prepared, options)
+    write_start(registry, recipe, prepared.recipe, options)
     info = RunInfo(folder, prepared.recipe.name, prepared.recipe.to_dict())
     registry.plugins.call("volseg_run_started", run=info)
     status, start = "failed", time.time()
@@ -191,6 +200,8 @@ def _regions(
     registry: Registry, recipe: Recipe, volumes: Sequence[Labelled], classes: ClassMap, axes: str
 ) -> tuple[list[Region], list[Region]]:
     rule = recipe.data.val
+    if recipe.data.fold is not None:
+        return split_fold(volumes, rule, axes, recipe.data.folds, recipe.data.fold)
     if not rule.files:
         return split(volumes, rule, axes)
     extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, classes)
