@@ -16,29 +16,31 @@ CATALOG = load_registry(builtin_only=True).catalog
 
 def blocks_of(image, labels, planes=None, margin=3):
     with open_volume(CATALOG, image) as source:
-        return read_blocks(source, lambda box: labels[box], planes or (0, labels.shape[0]), margin)
+        return read_blocks(source, lambda box: labels[box], planes or (0, labels.shape[0]), margin, (-1,))[0]
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.tuples(*(st.integers(1, 40),) * 3))
-def test_blocks_lie_apart_inside_and_begin_at_their_place_in_the_ids(shape):
-    labels = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+def test_blocks_lie_apart_inside_and_begin_at_their_place_in_the_codes_of_labels(shape):
+    labels = (np.indices(shape).sum(axis=0) // 3 % 3).astype(np.int32)
+    expected = LabelCodes(np.unique(labels), (-1,)).states(labels) // 2
     seen = np.zeros(shape, int)
     for block in blocks_of(labels.astype(np.float32), labels):
         seen[block.box] += 1
         start, size = block.start, block.image.shape[1:]
-        inside = block.ids[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))]
-        np.testing.assert_array_equal(inside, labels[block.box])
-        assert all(length <= n + 6 for length, n in zip(block.ids.shape, size, strict=True))
+        inside = block.states[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))]
+        np.testing.assert_array_equal(inside // 2, expected[block.box])
+        assert all(length <= n + 6 for length, n in zip(block.states.shape, size, strict=True))
     assert seen.max() == 1
     assert seen.all(), "a small volume is looked at in full"
 
 
-def test_a_large_volume_is_looked_at_in_blocks_of_bounded_size():
+def test_a_large_volume_is_looked_at_in_blocks_of_bounded_size_and_a_byte_per_voxel():
     image = np.zeros((300, 520, 520), np.uint8)
     blocks = blocks_of(image, image)
     assert len(blocks) == COUNT
     assert all(block.image[0].size <= VOXELS for block in blocks)
+    assert {(block.image.dtype, block.states.dtype) for block in blocks} == {(np.dtype(np.uint8), np.dtype(np.uint8))}
 
 
 def test_only_the_planes_asked_for_are_read():
@@ -62,6 +64,13 @@ def test_classes_and_borders_of_labels_by_hand():
     # even: inside, odd: on a border; 0 and 1: id 0, 2 and 3: id 7, 4: ignored
     assert codes.count == 4
     np.testing.assert_array_equal(codes.states(ids), [[[0, 1, 3], [1, 1, 3], [4, 1, 1]]])
+
+
+def test_ids_of_no_class_count_as_ignored():
+    """Labels that are read elsewhere, for another orientation, may hold ids that no block holds."""
+    states = LabelCodes(np.array([2, 7]), (-1,)).states(np.array([[[2, 1, 7, 9, -1]]]))
+    assert (states == 4).tolist() == [[[False, True, False, True, True]]]
+    assert (LabelCodes(np.array([], int), (-1,)).states(np.array([[[-1, 3]]])) == 0).all()
 
 
 def test_of_many_ids_the_background_and_the_rest_are_told_apart():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import h5py
 import numpy as np
 import pytest
@@ -191,6 +193,42 @@ def test_displaced_labels_are_fatal_and_say_how_they_lie(blobs, moved):
 def test_labels_of_another_image_are_a_note(blobs):
     noise = np.random.default_rng(0).normal(size=blobs[1].shape).astype(np.float32)
     assert any("The labels say nothing about the image" in line for line in complaints(placed(noise), placed(blobs[1])))
+
+
+def test_memory_does_not_grow_with_the_volume(tmp_path):
+    def peak(depth):
+        path = tmp_path / f"{depth}.h5"
+        pattern = np.add.outer(np.add.outer(np.arange(depth) // 16, np.arange(192) // 16), np.arange(192) // 16)
+        with h5py.File(path, "w") as file:
+            file.create_dataset("data", data=(pattern % 2 * 900 + pattern).astype(np.uint16), chunks=(8, 64, 64))
+            file.create_dataset("labels", data=(pattern % 2).astype(np.uint8), chunks=(8, 64, 64))
+        del pattern
+        tracemalloc.start()
+        found = check(CATALOG, str(path), str(path))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert "Agreement" in found[-1].line()
+        assert "in no other placement better" in found[-1].line()
+        return most
+
+    small = peak(40)
+    assert small < 24e6
+    assert peak(160) < 1.3 * small
+
+
+def test_labels_of_a_few_voxels_are_not_placed(blobs):
+    image, labels = blobs
+    few = np.full(labels.shape, -1, np.int16)
+    few[10, 20:24, 20:24] = np.arange(16).reshape(4, 4) % 2
+    found = complaints(placed(image), placed(few))
+    assert found[-1].startswith("NOTE   Where the labels lie was not checked: 16 labelled voxels in the blocks")
+    assert complaints(placed(image), placed(few), "fatal") == []
+
+
+def test_an_image_without_a_finite_value_is_said_once(blobs):
+    found = complaints(placed(np.full(blobs[0].shape, np.nan, np.float32)), placed(blobs[1]))
+    assert len(found) == 1
+    assert found[0].startswith(f"FATAL  {blobs[0].size} voxels are NaN or infinite.")
 
 
 DATA_SETS = {

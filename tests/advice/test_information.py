@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from volseg_core.advice.information import entropy, information, standard_errors
+from volseg_core.advice.information import entropy, information, parts, standard_errors, votes
 
 TABLES = arrays.arrays(np.int64, (1, 4, 3), elements=st.integers(0, 50))
 
@@ -60,7 +60,39 @@ def test_standard_errors_have_the_sign_and_grow_with_the_number_of_blocks():
     assert standard_errors(weak, weak) == 0
 
 
-def test_the_jackknife_error_is_that_of_repeated_samples():
+def test_parts_add_up_and_are_by_hand():
+    first, second = np.array([[[2, 0], [0, 0]]]), np.array([[[0, 0], [0, 2]]])
+    # together p = 1/2 on (0, 0) and (1, 1), apart 1/4: each voxel adds one bit, each block half of them
+    assert parts([first, second]).tolist() == [0.5, 0.5]
+    assert parts([first]).tolist() == [0], "alone it holds a single code"
+
+
+@given(arrays.arrays(np.int64, (5, 2, 4, 3), elements=st.integers(0, 50)))
+def test_parts_add_up_to_the_information_of_the_sum(tables):
+    assert parts(list(tables)).sum() == pytest.approx(information(tables.sum(axis=0)), abs=1e-9)
+
+
+def test_votes_count_blocks_to_which_the_other_adds_more():
+    one, other = np.array([[[4, 4], [4, 4]]]), np.array([[[8, 0], [0, 8]]])
+    assert votes([one] * 4, [other, other, other, one]) == (3, 4), "the last adds less than nothing"
+    assert votes([other] * 3, [one, other, other]) == (0, 3)
+    assert votes([one] * 3, [one] * 3) == (0, 0)
+
+
+def test_the_error_is_that_of_leaving_out_one_block_at_a_time():
+    """The jackknife (Quenouille 1956, doi:10.1093/biomet/43.3-4.353) is another way to the same number."""
+    rng = np.random.default_rng(3)
+    shares = np.array([[0.4, 0.1], [0.1, 0.4]]), np.array([[0.35, 0.15], [0.15, 0.35]])
+    one, other = ([rng.multinomial(int(n), p.ravel()).reshape(1, 2, 2) for n in rng.integers(3000, 9000, 40)]
+                  for p in shares)  # fmt: skip
+    sums = np.sum(one, axis=0), np.sum(other, axis=0)
+    left_out = [information(sums[1] - b) - information(sums[0] - a) for a, b in zip(one, other, strict=True)]
+    error = math.sqrt(39 * np.var(left_out))
+    expected = (information(sums[1]) - information(sums[0])) / error
+    assert standard_errors(one, other) == pytest.approx(expected, rel=0.05)
+
+
+def test_the_error_is_that_of_repeated_samples():
     """Of 200 pairs of equal strength the difference in standard errors has about unit spread."""
     rng = np.random.default_rng(1)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from volseg_core.advice.placement import Comparison, Placement, agreement
 from volseg_core.data.files import open_volume
@@ -49,8 +51,8 @@ def test_a_placement_is_compared_on_the_voxels_that_both_cover():
     """Labels equal to the image, so that information is entropy: a shift by s leaves n - s planes."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, (40, 40, 40)).repeat(2, 1).repeat(2, 2).astype(np.uint8)
-    given = np.roll(labels, 5, axis=0)
-    best = of(labels * 100, given).best
+    rolled = np.roll(labels, 5, axis=0)
+    best = of(labels * 100, rolled).best
     assert (best.placement.axis, best.placement.shift) == (0, -5)
     assert best.as_given < 0.01
     assert best.moved == pytest.approx(of(labels[:-5] * 100, labels[:-5]).as_given, rel=0.05)
@@ -121,4 +123,45 @@ def test_what_a_placement_is_called():
     ],
 )
 def test_what_counts_as_better(placement, moved, errors, better):
-    assert Comparison(placement, 1.0, moved, errors).better is better
+    assert Comparison(placement, 1.0, moved, errors, 16, 16).better is better
+
+
+@pytest.mark.parametrize(
+    ("moved", "errors", "wins", "blocks", "clear"),
+    [
+        (1.2, 3.0, 12, 16, True),
+        (1.2, 2.9, 16, 16, False),
+        (1.2, 9.0, 11, 16, False),
+        (1.2, 9.0, 5, 5, False),
+        (1.2, 9.0, 6, 6, True),
+        (1.05, 9.0, 16, 16, False),
+    ],
+)
+def test_what_counts_as_beyond_doubt(moved, errors, wins, blocks, clear):
+    assert Comparison(Placement(0, 3), 1.0, moved, errors, wins, blocks).clear is clear
+
+
+def test_one_block_in_which_flipped_labels_fit_is_no_proof(blobs):
+    """In a quarter of the volume the labels are flipped along x, in the rest they are right."""
+    image, labels = blobs
+    given = labels.copy()
+    given[:, :32, :32] = labels[:, :32, :32][:, :, ::-1]
+    assert not of(image, given).best.clear
+
+
+def test_placements_of_a_truly_flipped_volume_win_in_nearly_all_blocks(blobs):
+    best = of(blobs[0], np.ascontiguousarray(blobs[1][:, :, ::-1])).best
+    assert best.clear
+    assert best.wins >= best.blocks - 1 >= 14
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([(24, 40, 40), (40, 40, 40), (6, 64, 80)]), st.integers(8, 20))
+def test_labels_of_random_fields_are_never_said_to_be_elsewhere(seed, shape, size):
+    """Blocks of random grey values with a drift of brightness, noise, and the values above the middle labelled."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random([-(-n // size) + 1 for n in shape])
+    field = coarse[tuple(np.ix_(*(np.arange(n) // size for n in shape)))]
+    drift = np.linspace(0, rng.uniform(-2, 2), shape[2])
+    found = of((100 * (field + drift) + rng.normal(0, 20, shape)).astype(np.float32), (field > 0.5).astype(np.uint8))
+    assert not found.best.clear

@@ -93,6 +93,13 @@ def test_of_wide_planes_the_middle_is_looked_at(monkeypatch):
     assert (seen.high, seen.whole) == ([1], False)
 
 
+def test_the_sample_of_values_is_bounded_and_holds_on_to_no_plane(monkeypatch):
+    monkeypatch.setattr(survey, "_SAMPLES", 1000)
+    (sample,) = image_of(np.random.default_rng(0).integers(0, 255, (50, 40, 40), np.uint8)).sample
+    assert 1000 <= sample.size < 1100
+    assert sample.base is None
+
+
 def test_counting_ids_is_given_up_when_there_are_too_many(monkeypatch):
     monkeypatch.setattr(survey, "_MOST_IDS", 10)
     assert labels_of(np.arange(64).reshape(4, 4, 4)).crowded

@@ -10,16 +10,16 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from volseg_core.data.files import VolumeSource
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Box = tuple[slice, slice, slice]
 
-COUNT, VOXELS = 16, 64**3
+COUNT, VOXELS = 16, 48**3
 """Blocks that are looked at, and voxels of each at most."""
-_GREYS, _SLOPES, _SIGMA = 8, 4, 0.7
+_GREYS, _SLOPES, _SIGMA, _EVERY = 8, 4, 0.7, 7
 CODES = _GREYS * _SLOPES
 """Codes of a voxel of the image."""
 _CHANNELS, _CLASSES = 4, 8
@@ -27,26 +27,30 @@ _CHANNELS, _CLASSES = 4, 8
 
 @dataclass(frozen=True)
 class Block:
-    """Image codes (C, *box) of a box, and the label ids of the box with a margin; ``start`` is the box in the ids."""
+    """Codes of the image (C, *box), and of the labels of the box with a margin; the box begins in it at ``start``."""
 
     box: Box
     image: Array
-    ids: Array
+    states: Array
     start: tuple[int, int, int]
 
 
 def read_blocks(
-    image: VolumeSource, labels: Callable[[Box], Array], planes: tuple[int, int], margin: int
-) -> list[Block]:
-    """Read up to 16 blocks that are spread over the planes from the first up to the second."""
+    image: VolumeSource, labels: Callable[[Box], Array], planes: tuple[int, int], margin: int, ignore: Sequence[int]
+) -> tuple[list[Block], LabelCodes]:
+    """Read up to 16 blocks that are spread over the planes from the first up to the second.
+
+    Each is read twice, to find the codes and to apply them: only codes, of one byte, are held of all blocks.
+    """
     boxes = list(_boxes(image.shape, planes))
-    features = [_features(image.read(box)[:_CHANNELS]) for box in boxes]
-    codes = _quantised(features)
-    return [
-        Block(box, code, labels(around), offset(box, around))
-        for box, code in zip(boxes, codes, strict=True)
-        for around in [grown(box, margin, image.shape)]
+    margins = [grown(box, margin, image.shape) for box in boxes]
+    edges = _edges([_features(image, box).reshape(2, -1, _size(box))[..., ::_EVERY] for box in boxes])
+    codes = LabelCodes.of((labels(around) for around in margins), ignore)
+    blocks = [
+        Block(box, _quantised(_features(image, box), edges), codes.states(labels(around)), offset(box, around))
+        for box, around in zip(boxes, margins, strict=True)
     ]
+    return blocks, codes
 
 
 def _boxes(shape: tuple[int, int, int], planes: tuple[int, int]) -> Iterator[Box]:
@@ -83,23 +87,34 @@ def offset(box: Box, around: Box) -> tuple[int, int, int]:
     return z, y, x
 
 
-def _features(values: Array) -> Array:
-    """Return grey value and gradient within the plane of a box (C, z, y, x) as (2, C, z, y, x), both smoothed."""
-    grey = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+def _size(box: Box) -> int:
+    return math.prod(part.stop - part.start for part in box)
+
+
+def _features(image: VolumeSource, box: Box) -> Array:
+    """Return grey value and gradient within the plane of a box as (2, C, z, y, x), both smoothed."""
+    grey = np.nan_to_num(image.read(box)[:_CHANNELS].astype(np.float32), posinf=0, neginf=0)
     sigma = (0, 0, _SIGMA, _SIGMA)
     slopes = [ndimage.gaussian_filter(grey, sigma, order=order) for order in ((0, 0, 1, 0), (0, 0, 0, 1))]
     return np.stack([ndimage.gaussian_filter(grey, sigma), np.hypot(*slopes)])
 
 
-def _quantised(features: Sequence[Array]) -> list[Array]:
-    """Return codes of the features in steps that hold the same number of voxels of all blocks."""
-    codes = [np.zeros(item.shape[1:], np.uint8) for item in features]
-    for feature, steps in ((0, _GREYS), (1, _SLOPES)):
-        for channel in range(len(codes[0])):
-            values = np.concatenate([item[feature, channel].reshape(-1)[::7] for item in features])
-            edges = np.unique(np.quantile(values, np.arange(1, steps) / steps))
-            for code, item in zip(codes, features, strict=True):
-                code[channel] = code[channel] * steps + np.searchsorted(edges, item[feature, channel], side="right")
+def _edges(samples: Sequence[Array]) -> list[list[Array]]:
+    """Return, by feature and channel, between which values steps of the same number of voxels lie."""
+    together = np.concatenate(samples, axis=-1)
+    return [
+        [np.unique(np.quantile(channel, np.arange(1, steps) / steps)) for channel in feature]
+        for feature, steps in zip(together, (_GREYS, _SLOPES), strict=True)
+    ]
+
+
+def _quantised(features: Array, edges: Sequence[Sequence[Array]]) -> Array:
+    """Return the codes (C, z, y, x) of features."""
+    grey, slope = (
+        np.stack([np.searchsorted(at, values, side="right") for at, values in zip(of, feature, strict=True)])
+        for of, feature in zip(edges, features, strict=True)
+    )
+    codes: Array = (grey * _SLOPES + slope).astype(np.uint8)
     return codes
 
 
@@ -111,9 +126,9 @@ class LabelCodes:
     ignore: tuple[int, ...]
 
     @classmethod
-    def of(cls, blocks: Sequence[Block], ignore: Sequence[int]) -> LabelCodes:
-        """Return the codes for the ids of the blocks."""
-        found = np.unique(np.concatenate([np.unique(block.ids) for block in blocks]))
+    def of(cls, boxes: Iterable[Array], ignore: Sequence[int]) -> LabelCodes:
+        """Return the codes for the ids of the boxes."""
+        found = np.unique(np.concatenate([np.unique(ids) for ids in boxes]))
         return cls(found[~np.isin(found, list(ignore))], tuple(ignore))
 
     @property
@@ -122,11 +137,11 @@ class LabelCodes:
         return 2 * (len(self.ids) if len(self.ids) <= _CLASSES else 2)
 
     def states(self, ids: Array) -> Array:
-        """Return the codes of a box of ids (z, y, x); borders are those within the planes."""
+        """Return the codes of a box of ids (z, y, x); borders are those within the planes, ids of no class ignored."""
         if len(self.ids) <= _CLASSES:
-            classes = np.searchsorted(self.ids, ids).astype(np.int16)
+            classes, unknown = np.searchsorted(self.ids, ids).astype(np.uint8), ~np.isin(ids, self.ids)
         else:
-            classes = (ids != 0).astype(np.int16)
+            classes, unknown = (ids != 0).astype(np.uint8), np.isin(ids, self.ignore)
         border = np.zeros(ids.shape, bool)
         for axis in (1, 2):
             differs = np.diff(ids, axis=axis) != 0 if ids.dtype.kind != "b" else np.diff(ids, axis=axis)
@@ -136,7 +151,7 @@ class LabelCodes:
             first[axis] = slice(None, -1)
             border[tuple(first)] |= differs
         states = classes * 2 + border
-        states[np.isin(ids, self.ignore)] = self.count
+        states[unknown] = self.count
         return states
 
 

@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING
 from volseg_core.advice.findings import Finding, Level, times
 from volseg_core.advice.images import check_image
 from volseg_core.advice.labels import check_ids, check_planes
-from volseg_core.advice.placement import CLEAR, agreement
+from volseg_core.advice.placement import FEWEST, agreement
 from volseg_core.advice.survey import metres, survey_image, survey_labels
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.volume.labels import class_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from volseg_core.advice.blocks import Array, Box
     from volseg_core.advice.survey import ImageSurvey, LabelSurvey
     from volseg_core.catalog import Catalog
     from volseg_core.data.files import VolumeSource
     from volseg_core.volume import Grid
 
 _SAME_SPACING = 0.02
-_WHOLE_LABELS = 1 << 28
-"""Bytes of labels that are read at once."""
 
 
 def check(
@@ -32,7 +29,7 @@ def check(
 ) -> list[Finding]:
     """Look at an image, and at its labels if there are any, and return what was found, in the order looked at.
 
-    Memory is bounded by a few planes, blocks of 64 x 64 x 64 voxels, and labels of up to 256 MB.
+    Memory is bounded, whatever the size: two planes of 2048 x 2048 voxels, and 16 blocks of 48 x 48 x 48 in codes.
 
     Raises:
         VolsegError: a file cannot be opened.
@@ -68,7 +65,12 @@ def check_shape(image: VolumeSource, ids: VolumeSource) -> Iterator[Finding]:
         return
     turned = " in another order of axes" if sorted(image.shape) == sorted(ids.shape) else ""
     what = f"the image has shape {times(image.shape)} and the labels {times(ids.shape)}{turned}"
-    yield Finding("fatal", what, "labels must lie on the same voxels", "Transpose or cut one of them, or see :/PATH")
+    yield Finding(
+        "fatal",
+        what,
+        "labels must lie on the same voxels",
+        "Transpose or cut one of them, or name another dataset, FILE:/PATH",
+    )
 
 
 def _spacing(image: Grid, labels: Grid) -> Iterator[Finding]:
@@ -99,19 +101,23 @@ def _place(
     several = [z for z in found.planes if z not in found.single]
     if not several or all(low >= high for low, high in zip(seen.low, seen.high, strict=True)):
         return
-    result = agreement(image, _reader(ids), (several[0], several[-1] + 1), ignore)
+    result = agreement(image, lambda box: ids.read(box)[0], (several[0], several[-1] + 1), ignore)
     best = result.best
     stated = f"agreement of labels and image {result.as_given:.3f} bits per voxel"
-    if not result.related:
+    if result.voxels < FEWEST:
+        what = f"where the labels lie was not checked: {result.voxels} labelled voxels in the blocks looked at"
+        yield Finding("note", what, "so few fit in many places", "Look at both, one over the other")
+    elif not result.related:
         why = "the labels may belong to another image"
         yield Finding(
             "note", f"the labels say nothing about the image ({stated})", why, "Look at both, one over the other"
         )
     elif best is not None and best.better:
-        level: Level = "fatal" if best.errors >= CLEAR else "note"
+        level: Level = "fatal" if best.clear else "note"
         what = (
             f"the labels fit {'' if level == 'fatal' else 'perhaps '}better {best.placement}: {best.gain:.1f} times "
-            f"the agreement ({best.as_given:.3f} to {best.moved:.3f} bits per voxel, {best.errors:.1f} standard errors)"
+            f"the agreement, in {best.wins} of {best.blocks} blocks "
+            f"({best.as_given:.3f} to {best.moved:.3f} bits per voxel, {best.errors:.1f} standard errors)"
         )
         yield Finding(
             level,
@@ -121,11 +127,3 @@ def _place(
         )
     else:
         yield Finding("ok", f"{stated}, in no other placement better")
-
-
-def _reader(ids: VolumeSource) -> Callable[[Box], Array]:
-    """Return a function that reads boxes of ids: from memory where they are small."""
-    if math.prod(ids.shape) * ids.dtype.itemsize <= _WHOLE_LABELS:
-        whole = ids.read()[0]
-        return lambda box: whole[box]
-    return lambda box: ids.read(box)[0]

@@ -21,7 +21,7 @@ _FEW_GREYS = 32
 
 def check_image(seen: ImageSurvey) -> Iterator[Finding]:
     """Yield what is wrong with the intensities and the planes of an image."""
-    part = "" if seen.whole else f" (of {len(seen.planes)} planes)"
+    part = "" if seen.whole else " in the part looked at"
     if seen.not_finite:
         what = f"{seen.not_finite} voxels are NaN or infinite{part}"
         yield Finding("fatal", what, "one of them makes the loss NaN", "Replace them, for instance by the median")
@@ -33,7 +33,9 @@ def check_image(seen: ImageSurvey) -> Iterator[Finding]:
 def _channel(seen: ImageSurvey, index: int, part: str) -> Iterator[Finding]:
     low, high, sample = seen.low[index], seen.high[index], seen.sample[index]
     name = "the image" if seen.channels == 1 else f"channel {index}"
-    if not low < high:
+    if low > high:  # not one value is finite, which was said
+        return
+    if low == high:
         what = f"{name} is constant: every voxel is {low:g}{part}"
         yield Finding("fatal", what, "there is nothing to see in it", "Check the dataset, FILE:/PATH")
         return
@@ -46,7 +48,7 @@ def _channel(seen: ImageSurvey, index: int, part: str) -> Iterator[Finding]:
         why = "padding or clipping takes part in training and in the intensity statistics"
         yield Finding("note", what, why, "Cut it off, or label it with an ignored id (data.ignore)")
     greys = _distinct(sample)
-    if greys < _FEW_GREYS:
+    if greys < min(_FEW_GREYS, sample.size // 2):
         what = f"{name} has {greys} different values in a sample of {sample.size}"
         yield Finding(
             "note", what, "it may be a mask or labels, or have lost its bit depth", "Check the dataset, FILE:/PATH"

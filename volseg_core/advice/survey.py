@@ -19,10 +19,10 @@ Plane = np.ndarray[Any, np.dtype[Any]]
 
 VOXELS = 1 << 28
 """Voxels of a volume up to which every plane is looked at; of larger ones, pairs of neighbours evenly spread."""
-_WIDEST = 4096
+_WIDEST = 2048
 """Rows and columns of a plane that are looked at, around its middle."""
-_SAMPLES = 2000
-"""Values of a plane that go into the sample of intensities."""
+_SAMPLES = 1 << 16
+"""Values that go into the sample of intensities."""
 _MOST_IDS = 100_000
 _METRES = {"nm": 1e-9, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
@@ -92,7 +92,7 @@ def survey_image(source: VolumeSource) -> ImageSurvey:
     )  # fmt: skip
     extremes = [(Counter[float](), Counter[float]()) for _ in range(channels)]
     samples: list[list[Plane]] = [[] for _ in range(channels)]
-    total = 0
+    share, total = _SAMPLES // len(planes), 0
     for z, plane, before in _walk(source, planes):
         total += plane[0].size
         if all(channel.min() == channel.max() for channel in plane):
@@ -108,7 +108,7 @@ def survey_image(source: VolumeSource) -> ImageSurvey:
                 low, high = finite.min(), finite.max()
                 extremes[index][0][float(low)] += int(np.count_nonzero(finite == low))
                 extremes[index][1][float(high)] += int(np.count_nonzero(finite == high))
-                samples[index].append(finite.reshape(-1)[:: max(1, finite.size // _SAMPLES)])
+                samples[index].append(finite.reshape(-1)[:: max(1, finite.size // max(1, share))].copy())
     for index, (lows, highs) in enumerate(extremes):
         if lows:
             seen.low[index], seen.high[index] = min(lows), max(highs)
