@@ -6,9 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from volseg_core.operations import evaluate, generate, predict, train
+    from volseg_core.operations import (
+        check,
+        evaluate,
+        fit_merge,
+        generate,
+        predict,
+        suggest,
+        suggest_labels,
+        train,
+        tune,
+    )
 
-__all__ = ["evaluate", "generate", "predict", "train"]
+__all__ = [
+    "check",
+    "evaluate",
+    "fit_merge",
+    "generate",
+    "predict",
+    "suggest",
+    "suggest_labels",
+    "train",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from volseg_core.advice.findings import Finding
     from volseg_core.prediction.fusion import FusionFit
     from volseg_core.prediction.suggest import Suggestion
+    from volseg_core.tuning.study import TuneResult
 
 PathLike = str | os.PathLike[str]
 Volumes = VolumeLike | Sequence[VolumeLike]
@@ -41,6 +42,7 @@ def train(
     start_from: PathLike | None = None,
     frozen: bool = False,
     argv: Sequence[str] = (),
+    watch: Callable[[int, float], bool] | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -48,7 +50,8 @@ def train(
 
     ``recipe`` is a name, a file or a mapping; ``data`` and ``labels`` are volumes ``FILE[:/internal/path]`` or
     arrays (Z, Y, X) or (C, Z, Y, X) with integer labels (Z, Y, X), which are never changed; ``overrides`` are
-    ``key.path=value``; ``start_from`` is a run or model file to fine-tune.
+    ``key.path=value``; ``start_from`` is a run or model file to fine-tune;
+    ``watch`` is given the number (from 0) and the score of each epoch and returns whether to stop.
 
     Raises:
         VolsegError: what is wrong, before anything is written; DivergedError when the loss is not finite.
@@ -59,8 +62,40 @@ def train(
         from volseg_core.provenance import require_frozen
 
         require_frozen(resolved)
-    options = RunOptions(Path(output), resume, overwrite, None if start_from is None else Path(start_from), tuple(argv))
+    start = None if start_from is None else Path(start_from)
+    options = RunOptions(Path(output), resume, overwrite, start, tuple(argv), watch)
     return run_training(registry, resolved, options, progress or Silent(), _several(data), _several(labels))
+
+
+def tune(
+    recipe: str | Mapping[str, Any] = "slices",
+    *,
+    data: Volumes = (),
+    labels: Volumes = (),
+    output: PathLike,
+    trials: int = 20,
+    search: Sequence[str] = (),
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> TuneResult:
+    """Search keys of a recipe for the best score on the held-out part; needs the extra ``tune``.
+
+    ``search`` holds ``KEY=LOW..HIGH``, ``KEY=LOW..HIGH:log`` and ``KEY=A|B|C``; by default learning rate, weight decay
+    and augmentation are searched. ``output`` receives a run for each trial, ``trials.csv`` and ``best.yaml``.
+
+    Raises:
+        VolsegError: what is wrong with recipe, space, data or folder; the last failure when every trial failed.
+    """
+    from volseg_core.tuning.space import DEFAULT
+    from volseg_core.tuning.study import Search, run_study
+
+    job = Search(Path(output), tuple(search) or DEFAULT, trials, seed, resume, overwrite)
+    registry, progress = registry or load_registry(), progress or Silent()
+    return run_study(registry, recipe, overrides, job, _several(data), _several(labels), progress)
 
 
 def predict(

@@ -10,6 +10,7 @@ import click
 
 COMMANDS = {
     "train": ("volseg_core.cli.train:train", "Train a network on labelled volumes."),
+    "tune": ("volseg_core.cli.tune:tune", "Search keys of a recipe for the best score."),
     "predict": ("volseg_core.cli.predict:predict", "Segment a volume with a trained model."),
     "fit-merge": ("volseg_core.cli.fit_merge:fit_merge", "Learn how far to trust each direction, per class."),
     "suggest-labels": ("volseg_core.cli.suggest_labels:suggest_labels", "Say which parts of a volume to label next."),

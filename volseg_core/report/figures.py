@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 Image = np.ndarray[Any, Any]
 
 _COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB", "#000000")
 """Paul Tol's bright scheme: told apart also by colour-blind readers."""
+
+_WIDE = 10
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,29 @@ def draw_rates(
     axis.set(xscale="log", xlabel="learning rate", ylabel="loss")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_trials(trials: Sequence[tuple[Mapping[str, Any], float]], score: str, path: Path) -> None:
+    """Draw the score of each trial, in order and by each key that was varied; numbers are text where choices are."""
+    plt = _pyplot()
+    keys = list(dict.fromkeys(key for params, _ in trials for key in params))
+    figure, axes = plt.subplots(1, 1 + len(keys), figsize=(3.5 * (1 + len(keys)), 3.5), sharey=True, squeeze=False)
+    scores = [value for _, value in trials]
+    axes[0][0].plot(range(len(trials)), scores, "o", color=_COLOURS[0])
+    axes[0][0].set(xlabel="finished trial", ylabel=score)
+    for axis, key in zip(axes[0][1:], keys, strict=True):
+        values = [params.get(key) for params, _ in trials]
+        numbers = [value for value in values if isinstance(value, (int, float))]
+        whole = len(numbers) == len(values)
+        axis.plot(numbers if whole else list(map(str, values)), scores, "o", color=_COLOURS[0])
+        axis.set_xlabel(key)
+        if whole and min(numbers) > 0 and max(numbers) > _WIDE * min(numbers):
+            axis.set_xscale("log")
+    for axis in axes[0]:
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -147,6 +147,20 @@ class EpochPlan(lightning.Callback):
         self.plan.set_epoch(trainer.current_epoch)
 
 
+class Watch(lightning.Callback):
+    """Lets ``watch(epoch, score)`` decide after every epoch whether training is to stop."""
+
+    def __init__(self, watch: Callable[[int, float], bool], monitor: str) -> None:
+        super().__init__()
+        self.watch, self.monitor = watch, monitor
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Show the score."""
+        assert isinstance(pl_module, SegmentationModule)  # noqa: S101
+        if self.watch(trainer.current_epoch, pl_module.scores.get(self.monitor, math.nan)):
+            trainer.should_stop = True
+
+
 class ProgressDisplay(lightning.Callback):
     """Advances a task with every step; its note holds the last scores."""
 

@@ -24,6 +24,7 @@ from volseg_core.training.callbacks import (
     EpochPlan,
     MetricsTable,
     ProgressDisplay,
+    Watch,
     read_checkpoint,
     read_metrics,
 )
@@ -33,7 +34,7 @@ from volseg_core.training.losses import WeightedLoss
 from volseg_core.training.module import SegmentationModule
 from volseg_core.training.rate import STEPS as RANGE_STEPS
 from volseg_core.training.rate import find_rate, on_device, read_rate
-from volseg_core.training.run import Prepared, RunOptions, RunResult
+from volseg_core.training.run import Prepared, RunOptions, RunResult, monitored
 from volseg_core.training.targets import output_channels
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from volseg_core.catalog import Catalog
     from volseg_core.progress import Progress
-    from volseg_core.recipe import Recipe, TrainBlock
+    from volseg_core.recipe import TrainBlock
 
 log = logging.getLogger("volseg")
 
@@ -61,7 +62,7 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     network = _network(catalog, prepared, options)
     batches = make_batches(prepared, catalog.build(recipe.augment.provided, recipe.augment.params))
     steps = batches.plan.steps
-    monitor = _monitor(recipe, held_out=bool(prepared.held))
+    monitor = monitored(recipe) if prepared.held else ("", True)
     module = _module(catalog, prepared, network, batches, options, monitor)
     checkpoints = Checkpoints(
         folder / "checkpoints",
@@ -82,6 +83,8 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     with progress.task("training", steps * rule.epochs, "steps", done=steps * done) as task:
         display = ProgressDisplay(task, log.debug, monitor[0])
         callbacks = [EpochPlan(batches), MetricsTable(folder / "metrics.csv"), display, checkpoints]
+        if options.watch is not None:
+            callbacks.append(Watch(options.watch, monitor[0]))
         trainer = _trainer(rule, folder, device, callbacks)
         loaders = make_loaders(prepared, batches, device)
         _run(trainer, module, loaders, last if options.resume else None, folder)
@@ -147,17 +150,6 @@ def _rate(rule: TrainBlock, network: nn.Module, loss: WeightedLoss, batches: Bat
         )
 
     return find_rate(rule, network.to(device), loss, draws, options.folder)
-
-
-def _monitor(recipe: Recipe, *, held_out: bool) -> tuple[str, bool]:
-    """Return the score that chooses the best epoch: the first metric's first output, else the loss."""
-    if not held_out:
-        return "", True
-    if not recipe.metrics:
-        return "val/loss", False
-    component = recipe.metrics[0].provided.component
-    assert isinstance(component, Metric)  # noqa: S101
-    return f"val/{component.outputs[0]}", component.better == "higher"
 
 
 def _trainer(rule: TrainBlock, folder: Path, device: str, callbacks: list[lightning.Callback]) -> lightning.Trainer:

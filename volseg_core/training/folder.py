@@ -61,10 +61,11 @@ def check_folder(options: RunOptions, *, folds: bool = False) -> None:
         if not (folder / "run.json").is_file() and not (folder / "resolved.yaml").is_file():
             raise DataError(str(folder), "is not a run folder; it is not overwritten", "Choose another -o.")
     parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    _check_writable(parent)
+    check_writable(parent)
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
+    """Raise a DataError when nothing can be made in a folder."""
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DataError(str(folder), "cannot be written to (no permission)", "Choose another -o.")
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from volseg_core.api import RunInfo
+from volseg_core.api import Metric, RunInfo
 from volseg_core.data.folds import split_fold
 from volseg_core.data.generated import generated_volume
 from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled
@@ -33,7 +33,7 @@ from volseg_core.training.folder import (
 from volseg_core.volume import ClassMap, Normalisation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from volseg_core.data.files import VolumeLike
     from volseg_core.progress import Progress
@@ -54,6 +54,8 @@ class RunOptions:
     overwrite: bool = False
     start_from: Path | None = None
     argv: Sequence[str] = ()
+    watch: Callable[[int, float], bool] | None = None
+    """Is given each epoch and its score, and returns whether training is to stop."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,15 @@ def run_training(
             write_end(folder, status, start, result)
         registry.plugins.call("volseg_run_finished", run=info, status=status.partition(":")[0])
     return result
+
+
+def monitored(recipe: Recipe) -> tuple[str, bool]:
+    """Return the score that chooses the best epoch, and whether more is better: the first metric's, else the loss."""
+    if not recipe.metrics:
+        return "val/loss", False
+    component = recipe.metrics[0].provided.component
+    assert isinstance(component, Metric)  # noqa: S101  (the catalog keeps kinds apart)
+    return f"val/{component.outputs[0]}", component.better == "higher"
 
 
 def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labels: Sequence[VolumeLike]) -> Prepared:

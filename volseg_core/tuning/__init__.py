@@ -1,0 +1,1 @@
+"""Searching recipe keys for the best score."""
