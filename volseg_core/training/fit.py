@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from volseg_core.catalog import Catalog
+    from volseg_core.model import ModelSpec
     from volseg_core.progress import Progress
     from volseg_core.recipe import TrainBlock
 
@@ -123,7 +124,7 @@ def _module(
 ) -> SegmentationModule:
     recipe, spec = prepared.recipe, prepared.spec
     loss = WeightedLoss(catalog, recipe.losses, spec.task, len(spec.classes), prepared.class_counts)
-    context = {"classes": spec.classes.names, "spacing": spec.spacing, "task": spec.task}
+    context = {"classes": spec.classes.names, "spacing": _slice_spacing(spec), "task": spec.task}
     metrics = []
     for use in recipe.metrics:
         assert isinstance(use.provided.component, Metric)  # noqa: S101  (the catalog keeps kinds apart)
@@ -133,6 +134,12 @@ def _module(
     if _channels_last(recipe.train):
         module.to(memory_format=torch.channels_last)
     return module
+
+
+def _slice_spacing(spec: ModelSpec) -> tuple[float, ...] | None:
+    """Return the spacing that all validation slices share, or None: then distances are in voxels."""
+    alike = spec.spacing is not None and len(set(spec.spacing)) == 1
+    return spec.spacing if spec.axes == "z" or alike else None
 
 
 def _rate(rule: TrainBlock, network: nn.Module, loss: WeightedLoss, batches: Batches, options: RunOptions) -> float:
