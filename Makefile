@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
+# processes that share the tests, a file each
+WORKERS ?= 2
 
 .PHONY: demo test lint types clean
 
@@ -18,7 +20,7 @@ demo: $(STAMP)
 	BIN=$(BIN) DEMO=$(DEMO) tools/demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

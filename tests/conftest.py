@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: tests share their machine
+
+settings.register_profile("shared", deadline=None)  # nor does a test's outcome depend on what else runs there
+settings.load_profile("shared")
 
 VOLSEG = Path(sys.executable).with_name("volseg")
 """The console script of the environment that runs the tests."""

@@ -19,7 +19,7 @@ def blocks_of(image, labels, planes=None, margin=3):
         return read_blocks(source, lambda box: labels[box], planes or (0, labels.shape[0]), margin, (-1,))[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(*(st.integers(1, 40),) * 3))
 def test_blocks_lie_apart_inside_and_begin_at_their_place_in_the_codes_of_labels(shape):
     labels = (np.indices(shape).sum(axis=0) // 3 % 3).astype(np.int32)

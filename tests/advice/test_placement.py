@@ -155,7 +155,7 @@ def test_placements_of_a_truly_flipped_volume_win_in_nearly_all_blocks(blobs):
     assert best.wins >= best.blocks - 1 >= 14
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000), st.sampled_from([(24, 40, 40), (40, 40, 40), (6, 64, 80)]), st.integers(8, 20))
 def test_labels_of_random_fields_are_never_said_to_be_elsewhere(seed, shape, size):
     """Blocks of random grey values with a drift of brightness, noise, and the values above the middle labelled."""

@@ -57,7 +57,7 @@ def fingerprint(augment: Any) -> str:
     width=st.integers(16, 60),
     channels=st.sampled_from([1, 2, 3, 5, 6]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_shapes_types_range_and_labels_are_kept(name: str, seed: int, height: int, width: int, channels: int) -> None:
     image, labels = noise(seed % 1000, height, width, channels)
     drawn, marks = MADE[name](image, labels, seed)

@@ -47,7 +47,7 @@ def fingerprint(augment: Standard, seeds: range) -> str:
     width=st.integers(8, 70),
     channels=st.sampled_from([1, 3, 5]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shapes_types_range_and_labels_are_kept(seed: int, height: int, width: int, channels: int) -> None:
     image, labels = window(seed % 1000, height, width, channels)
     drawn, marks = Standard(elastic=0.5, blur=0.5, p=0.8)(image, labels, seed)

@@ -18,7 +18,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_value_of_json_survives_an_hdf5_attribute(value: Any) -> None:
     stored = to_text(value)
     assert isinstance(stored, (bool, int, float, str))

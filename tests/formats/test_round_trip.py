@@ -42,7 +42,7 @@ def volumes(draw: st.DrawFn) -> Any:
 
 
 @given(volume=volumes())
-@settings(max_examples=20, deadline=None, suppress_health_check=_slow, derandomize=True)
+@settings(max_examples=20, suppress_health_check=_slow, derandomize=True)
 def test_a_box_of_what_was_written_is_the_slice_of_the_whole(
     form: tuple[Any, Any, str], save: Callable[..., Path], numbers: Callable[..., np.ndarray[Any, Any]], volume: Any
 ) -> None:

@@ -85,7 +85,7 @@ def test_ome_files(tmp_path: Path, stored: Any, axes: str, shape: tuple[int, ...
     ],
 )
 @given(data=st.data())
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 def test_boxes_of_other_programs_files(
     tmp_path: Path, options: dict[str, Any], shape: tuple[int, ...], axes: str, data: st.DataObject
 ) -> None:

@@ -125,7 +125,7 @@ def channels_of(problem: Problem) -> Tensor:
 
 
 @variants(shapes=False)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_ignored_voxels_are_as_if_they_were_not_there(build: Build, task: str, data: st.DataObject) -> None:
     problem = data.draw(problems(task))

@@ -52,7 +52,7 @@ def test_a_line_is_its_own_skeleton_and_a_bar_has_its_middle() -> None:
     assert skeleton.sum() < bar.sum() / 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), dims=st.sampled_from([2, 3]), iterations=st.integers(1, 6))
 def test_a_mask_has_a_cldice_of_one_with_itself(seed: int, dims: int, iterations: int) -> None:
     noise = gaussian_filter(

@@ -30,7 +30,7 @@ def test_a_class_that_is_absent_or_everywhere_has_no_boundary() -> None:
     assert distances([1, 0, 0], [0, 0, 0]) == [0, 0, 0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), dims=st.sampled_from([2, 3]))
 def test_distances_are_those_to_the_nearest_labelled_voxel_of_the_other_side(seed: int, dims: int) -> None:
     random = np.random.default_rng(seed)

@@ -33,7 +33,7 @@ def make_case(task: str, size: tuple[int, ...], seed: int) -> tuple[torch.Tensor
 
 @each_loss
 @each_task
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_an_ignored_margin_is_as_if_it_were_cut_off(build: Any, task: str, data: st.DataObject) -> None:
     size = tuple(data.draw(st.lists(st.integers(1, 9), min_size=2, max_size=3)))

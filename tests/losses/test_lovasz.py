@@ -19,7 +19,7 @@ def test_by_hand() -> None:
     assert LovaszLoss(task="binary")(logits, target).item() == pytest.approx(expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), voxels=st.integers(1, 12))
 def test_a_certain_prediction_costs_its_jaccard_loss(data: st.DataObject, voxels: int) -> None:
     bits = st.lists(st.booleans(), min_size=voxels, max_size=voxels)

@@ -24,7 +24,7 @@ def test_a_certain_binary_prediction_has_the_coefficient_of_the_textbook() -> No
     assert value.item() == pytest.approx(1 - textbook(tp=4, tn=11, fp=3, fn=2))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 4))
 def test_a_certain_prediction_has_the_correlation_of_its_indicators(seed: int, classes: int) -> None:
     random = np.random.default_rng(seed)

@@ -35,7 +35,7 @@ def exact(views: np.ndarray, weights: list[int]) -> np.ndarray:
     return (certainty * views).sum(0) / certainty.sum(0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 12), classes=st.integers(2, 6))
 def test_probabilities_are_those_of_the_formula(softmax_views: Any, seed: int, count: int, classes: int) -> None:
     views = softmax_views(seed, count, classes, SHAPE)

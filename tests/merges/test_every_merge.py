@@ -41,7 +41,7 @@ def assert_same(name: str, one: Any, other: Any, tolerance: float = 0) -> None:
 
 
 @ANY_ORDER
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 9), classes=st.integers(2, 5))
 def test_order_of_views_and_partition_into_windows_do_not_matter(
     name: str, softmax_views: Any, boxes: Any, build: Any, seed: int, count: int, classes: int
@@ -57,7 +57,7 @@ def test_order_of_views_and_partition_into_windows_do_not_matter(
 
 
 @EVERY
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 5), half=st.booleans())
 def test_numpy_and_torch_agree(name: str, softmax_views: Any, build: Any, seed: int, classes: int, half: bool) -> None:
     """Labels bit for bit; where exp or log is left to the library, the last bit of the others may differ."""

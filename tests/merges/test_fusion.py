@@ -26,7 +26,7 @@ def merged(weights: np.ndarray, views: Any) -> Any:
     return merge.result(EVERYWHERE, ALL)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 12), classes=st.integers(2, 6))
 def test_scores_are_the_weighted_sums(softmax_views: Any, seed: int, count: int, classes: int) -> None:
     views = softmax_views(seed, count, classes, SHAPE)

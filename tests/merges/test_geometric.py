@@ -27,7 +27,7 @@ def one_voxel(*rows: tuple[float, ...]) -> list[np.ndarray]:
     return [np.array(row, np.float32).reshape(-1, 1, 1, 1) for row in rows]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 12), classes=st.integers(2, 6))
 def test_probabilities_are_those_of_the_normalised_product(
     softmax_views: Any, seed: int, count: int, classes: int

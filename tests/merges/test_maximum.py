@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from volseg_core.api import DataError, PluginError, UsageError
@@ -48,7 +48,6 @@ def brute_force(views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return labels, best / 32767
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 16), classes=st.integers(2, 6), saturate=st.booleans())
 def test_the_first_of_the_most_certain_views_wins(
     softmax_views: Any, seed: int, count: int, classes: int, saturate: bool
@@ -63,7 +62,6 @@ def test_the_first_of_the_most_certain_views_wins(
     assert np.allclose(result.confidence, confidence, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 16), classes=st.integers(2, 6))
 def test_order_partition_and_repetition_do_not_matter(
     softmax_views: Any, boxes: Any, seed: int, count: int, classes: int
@@ -79,7 +77,6 @@ def test_order_partition_and_repetition_do_not_matter(
     assert_same(merge.result(EVERYWHERE, BOTH), merged(list(views)))
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 5), half=st.booleans())
 def test_numpy_and_torch_agree_bit_for_bit(softmax_views: Any, seed: int, classes: int, half: bool) -> None:
     views = softmax_views(seed, 12, classes, SHAPE).astype(np.float16 if half else np.float32)
@@ -119,7 +116,6 @@ def test_even_the_least_certain_of_many_classes_counts_as_seen() -> None:
     assert (merge.result(EVERYWHERE).labels == 0).all()
 
 
-@settings(deadline=None)
 @given(classes=st.integers(2, 9), views=st.integers(1, 20), seed=st.integers(0, 1000))
 def test_constant_probabilities_give_a_constant_volume(classes: int, views: int, seed: int) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(classes)).astype(np.float32)

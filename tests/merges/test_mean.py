@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from volseg_core.api import DataError, PluginError, UsageError
@@ -33,7 +33,6 @@ def assert_same(one: Any, other: Any) -> None:
         assert np.array_equal(first, second), name
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 12), classes=st.integers(2, 6))
 def test_order_of_views_and_partition_into_boxes_do_not_matter(
     softmax_views: Any, boxes: Any, seed: int, count: int, classes: int
@@ -48,7 +47,6 @@ def test_order_of_views_and_partition_into_boxes_do_not_matter(
     assert_same(merge.result(EVERYWHERE, ALL), merged(list(views)))
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 48), classes=st.integers(2, 8))
 def test_labels_are_those_of_an_exact_mean_unless_the_best_two_are_a_quantum_apart(
     softmax_views: Any, seed: int, count: int, classes: int
@@ -67,7 +65,6 @@ def test_labels_are_those_of_an_exact_mean_unless_the_best_two_are_a_quantum_apa
     assert np.array_equal(result.labels, result.probabilities.argmax(0))
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 5), half=st.booleans())
 def test_numpy_and_torch_agree_bit_for_bit(softmax_views: Any, seed: int, classes: int, half: bool) -> None:
     views = softmax_views(seed, 12, classes, SHAPE).astype(np.float16 if half else np.float32)
@@ -99,7 +96,6 @@ def test_transposed_and_flipped_slabs_land_where_they_belong(softmax_views: Any,
     assert_same(merge.result(EVERYWHERE, ALL), merged([volume]))
 
 
-@settings(deadline=None)
 @given(classes=st.integers(2, 9), views=st.integers(1, 255), seed=st.integers(0, 1000))
 def test_constant_probabilities_give_a_constant_volume(classes: int, views: int, seed: int) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(classes)).astype(np.float32)
@@ -209,7 +205,6 @@ def test_values_that_are_no_probabilities_never_become_labels(
         merged([convert(volume)])
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 24), classes=st.integers(2, 6))
 def test_variance_is_that_of_the_probabilities_in_steps(
     softmax_views: Any, seed: int, count: int, classes: int

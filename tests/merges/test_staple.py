@@ -91,7 +91,7 @@ def test_a_view_of_weight_two_counts_as_two_that_agree() -> None:
     assert np.abs(weighted.probabilities - merged(votes, 3).probabilities).max() > 0.01
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), views=st.integers(1, 6), classes=st.integers(2, 4))
 def test_patterns_count_every_voxel(seed: int, views: int, classes: int) -> None:
     state = np.random.default_rng(seed).integers(0, classes, (views, 2, 3, 4)).astype(np.uint8)

@@ -33,7 +33,7 @@ def by_hand(prediction: np.ndarray, target: np.ndarray, bins: int) -> float:
     return total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), classes=st.integers(1, 4), bins=st.integers(1, 20))
 def test_scores_are_those_of_one_bin_at_a_time(seed: int, classes: int, bins: int) -> None:
     random = np.random.default_rng(seed)

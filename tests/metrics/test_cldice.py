@@ -29,13 +29,13 @@ def score(*images: tuple[Any, Any]) -> float:
     return metric.compute()["cldice"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(mask=masks())
 def test_a_mask_agrees_with_itself(mask: np.ndarray) -> None:
     assert score((mask, mask)) == 1.0 if mask.any() else math.isnan(score((mask, mask)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(mask=masks())
 def test_a_skeleton_lies_in_its_mask_and_leaves_out_no_object(mask: np.ndarray) -> None:
     thin = skeleton(mask)
@@ -44,7 +44,7 @@ def test_a_skeleton_lies_in_its_mask_and_leaves_out_no_object(mask: np.ndarray) 
     assert set(objects[thin]) == set(range(1, count + 1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(prediction=masks(), data=st.data())
 def test_scores_are_those_of_the_published_formula(prediction: np.ndarray, data: st.DataObject) -> None:
     target = np.random.default_rng(data.draw(st.integers(0, 2**32))).permuted(prediction)

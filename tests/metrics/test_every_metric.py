@@ -105,7 +105,7 @@ def test_a_wrong_prediction_scores_worse_than_a_better_one(provided: Any, shape:
 
 
 @each_metric
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(image=images(), data=st.data())
 def test_ignored_voxels_are_as_if_they_were_not_there(provided: Any, image: Image, data: st.DataObject) -> None:
     ignored = (image.target == -1) | ~image.valid
@@ -124,7 +124,7 @@ def test_ignored_voxels_are_as_if_they_were_not_there(provided: Any, image: Imag
 
 
 @each_metric
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(each=st.lists(images(), min_size=2, max_size=4), data=st.data())
 def test_the_order_of_updates_does_not_matter(provided: Any, each: list[Image], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(each))
@@ -133,7 +133,7 @@ def test_the_order_of_updates_does_not_matter(provided: Any, each: list[Image], 
 
 
 @each_streaming
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(image=images(), cut=st.integers(0, 6))
 def test_a_streaming_metric_may_get_any_pieces(provided: Any, image: Image, cut: int) -> None:
     flat = [array.ravel() for array in image[1:]]
@@ -146,7 +146,7 @@ def test_a_streaming_metric_may_get_any_pieces(provided: Any, image: Image, cut:
 
 
 @each_metric
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(image=images())
 def test_the_number_type_of_the_arrays_does_not_matter(provided: Any, image: Image) -> None:
     metric = built(provided)
@@ -169,7 +169,7 @@ def test_without_an_image_nothing_is_known(provided: Any) -> None:
 
 
 @each_metric
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(image=images(), other=images())
 def test_reset_forgets_and_no_array_is_changed(provided: Any, image: Image, other: Image) -> None:
     metric = built(provided)

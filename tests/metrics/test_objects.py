@@ -24,7 +24,7 @@ def test_objects_are_parts_of_one_class_that_touch_face_to_face() -> None:
     assert np.unique(number_objects(classes, (0,))).tolist() == [0, 1, 2]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), shape=st.sampled_from([(6, 7), (3, 4, 5)]))
 def test_objects_are_those_of_scikit_image(seed: int, shape: tuple[int, ...]) -> None:
     classes = np.random.default_rng(seed).integers(0, 4, shape)

@@ -54,14 +54,14 @@ def brute_force(kind: type[Overlap], case: Case) -> dict[str, float]:
 
 
 @each_metric
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases())
 def test_scores_are_those_of_sets_of_voxels(kind: type[Overlap], case: Case) -> None:
     assert score(kind(classes=NAMES), *case) == pytest.approx(brute_force(kind, case), nan_ok=True)
 
 
 @each_metric
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=cases(), random=st.randoms(use_true_random=False))
 def test_pieces_in_any_order_score_as_the_whole(kind: type[Overlap], case: Case, random: object) -> None:
     order = np.arange(case.target.size)
@@ -74,7 +74,7 @@ def test_pieces_in_any_order_score_as_the_whole(kind: type[Overlap], case: Case,
 
 
 @each_metric
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=cases())
 def test_ignored_voxels_are_as_if_they_were_not_there(kind: type[Overlap], case: Case) -> None:
     kept = case.valid & (case.target != -1)
@@ -82,7 +82,7 @@ def test_ignored_voxels_are_as_if_they_were_not_there(kind: type[Overlap], case:
     np.testing.assert_equal(score(kind(classes=NAMES), *case), alone)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=cases())
 def test_dice_follows_from_iou(case: Case) -> None:
     dice, iou = (score(kind(classes=NAMES), *case) for kind in (Dice, Iou))
@@ -129,7 +129,7 @@ def test_a_class_that_is_only_predicted_scores_zero(kind: type[Overlap]) -> None
     assert scores[kind.name] == scores[f"{kind.name}/background"] / 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=cases())
 def test_dice_is_the_harmonic_mean_of_precision_and_recall(case: Case) -> None:
     dice, precision, recall = (score(kind(classes=NAMES), *case) for kind in (Dice, Precision, Recall))

@@ -30,7 +30,7 @@ def segmentations(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return random.integers(0, draw(st.integers(1, 9)), shape), random.integers(0, draw(st.integers(2, 9)), shape)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=segmentations())
 def test_the_error_of_ids_is_that_of_scikit_image(case: Any) -> None:
     prediction, target = case
@@ -38,7 +38,7 @@ def test_the_error_of_ids_is_that_of_scikit_image(case: Any) -> None:
     assert scored(AdaptedRand(**INSTANCES), case)["adapted-rand"] == pytest.approx(error)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=segmentations())
 def test_the_information_of_ids_is_that_of_scikit_image(case: Any) -> None:
     prediction, target = case
@@ -49,7 +49,7 @@ def test_the_information_of_ids_is_that_of_scikit_image(case: Any) -> None:
     assert found["variation-of-information"] == pytest.approx(split + merge, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=segmentations())
 def test_objects_of_classes_are_connected_parts_of_all_but_class_0(case: Any) -> None:
     prediction, target = (array % 4 for array in case)

@@ -48,7 +48,7 @@ def scored(metric: Any, *images: tuple[Any, Any]) -> dict[str, float]:
     return scores
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=pairs_of_masks())
 def test_distances_are_those_between_all_pairs_of_surface_voxels(case: Any) -> None:
     prediction, target, spacing = case
@@ -58,7 +58,7 @@ def test_distances_are_those_between_all_pairs_of_surface_voxels(case: Any) -> N
         np.testing.assert_allclose(np.sort(ours), np.sort(theirs))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=pairs_of_masks(), tolerance=st.sampled_from([0.0, 0.3, 1.0, 5.0]))
 def test_scores_are_those_of_all_pairs_of_surface_voxels(case: Any, tolerance: float) -> None:
     prediction, target, spacing = case
@@ -78,7 +78,7 @@ def test_scores_are_those_of_all_pairs_of_surface_voxels(case: Any, tolerance: f
     assert distance["hausdorff95/cell"] == pytest.approx(farthest, nan_ok=True)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(case=pairs_of_masks())
 def test_prediction_and_target_may_change_places(case: Any) -> None:
     prediction, target, spacing = case
@@ -165,7 +165,7 @@ def test_the_background_has_no_score_unless_it_is_wanted() -> None:
         assert set(wanted) == {kind.name, f"{kind.name}/background", f"{kind.name}/cell"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(case=pairs_of_masks(), margin=st.integers(1, 3))
 def test_a_margin_without_labels_is_as_if_it_were_cut_off(case: Any, margin: int) -> None:
     prediction, target, spacing = case

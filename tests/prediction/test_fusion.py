@@ -39,7 +39,7 @@ def penalised(weights: np.ndarray, common: float, views: np.ndarray, truth: np.n
     return loss + STRENGTH * np.mean((weights / common - 1) ** 2)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), count=st.integers(2, 5), classes=st.integers(2, 4))
 def test_no_other_weights_have_a_smaller_objective(seed: int, count: int, classes: int) -> None:
     rng = np.random.default_rng(seed)

@@ -22,7 +22,7 @@ def region_of(labels: np.ndarray, box: tuple[slice, slice, slice] | None = None)
     return whole(volume) if box is None else Region(volume, box)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 250))
 def test_drawn_voxels_have_their_label_and_stand_for_all_of_their_class(seed: int, count: int) -> None:
     labels = np.random.default_rng(seed).choice([-1, 0, 0, 0, 1, 2], SHAPE).astype(np.int8)

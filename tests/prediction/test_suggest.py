@@ -27,7 +27,7 @@ def overlap(one, other) -> bool:
     return all(a.start < b.stop and b.start < a.stop for a, b in zip(one.box, other.box, strict=True))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 1000),
     shape=st.tuples(*[st.integers(1, 14)] * 3),

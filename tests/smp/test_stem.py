@@ -13,7 +13,7 @@ from volseg_core.api import DataError
 from volseg_smp.stem import adapt_channels, fit
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(channels=st.integers(1, 9), seed=st.integers(0, 99))
 def test_equal_channels_give_the_response_of_a_grey_image(channels: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
