@@ -3,8 +3,9 @@
 Run it after a new release of segmentation-models-pytorch or timm: ``python tools/make_encoder_table.py``. Each
 candidate is built with one input channel on the meta device (shapes only, no memory) and run at three sizes; what
 does not give features of the promised shapes is left out, and so are timm models that neither the feature-pyramid
-wrapper nor the dense prediction transformer accepts. It takes over half an hour on two cores; ``--only PATTERN ...``
-(``'tu-vit_*_dinov2'``) probes some candidates and keeps the rows of the others.
+wrapper nor the dense prediction transformer accepts. It takes over half an hour on two cores. To do a part, which is
+merged into the table, name it (``--only tu-hiera_tiny_224 'tu-vit_*_dinov2'``), or say ``--missing`` for candidates
+without a row, among them those that were left out; both together do what is named and missing.
 
 A row is ``[flags, depth, size, stride, weights]``. Flags: ``v`` vision transformer (for dpt only), ``d`` and ``w``
 options that let it take any size (``dynamic_img_size``, ``strict_img_size=False``), ``o`` features whose sizes are
@@ -51,24 +52,33 @@ def main() -> None:
     """Probe all encoders and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=TABLE)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default=["*"], nargs="+", help="names to probe; the rows of others are kept")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--only", default=["*"], nargs="+", metavar="NAME",
+                        help="names or patterns to probe; the rows of others are kept")  # fmt: skip
+    parser.add_argument("--missing", action="store_true", help="probe what has no row; all rows are kept")
     arguments = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     import segmentation_models_pytorch as smp
     import timm
 
     candidates = [*smp.encoders.encoders, *(f"tu-{name}" for name in timm.list_models())]
-    tasks = [name for name in candidates if any(fnmatch(name, only) for only in arguments.only)]
-    known: dict[str, Row] = json.loads(TABLE.read_text(encoding="utf-8"))["encoders"]
+    head = {"smp": smp.__version__, "timm": timm.__version__}
+    table: dict[str, dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
+    known: dict[str, Row] = table["encoders"]
+    tasks = {
+        name: None
+        for name in candidates
+        if any(fnmatch(name, only) for only in arguments.only) and not (arguments.missing and name in known)
+    }
     rows = {name: row for name, row in known.items() if name not in tasks}
+    if rows and table["versions"] != head:
+        parser.error(f"the table is of {table['versions']}, and {head} are installed: probe all, without options")
     with multiprocessing.get_context("spawn").Pool(arguments.jobs, maxtasksperchild=200) as pool:
         for done, (name, row) in enumerate(pool.imap(probe, tasks, chunksize=4), start=1):
             if row is not None:
                 rows[name] = row
             print(f"\r{done}/{len(tasks)} {name:60}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    head = {"smp": smp.__version__, "timm": timm.__version__}
     write(arguments.output, head, {name: rows[name] for name in candidates if name in rows})
     print(f"{len(rows)} encoders of {len(candidates)} candidates -> {arguments.output}")
 

@@ -58,6 +58,31 @@ def test_models_that_neither_wrapper_accepts_are_left_out() -> None:
     assert not {"tu-levit_128", "tu-crossvit_9_240"} & set(ENCODERS)
 
 
+def test_self_supervised_backbones_are_there() -> None:
+    for size in ("small", "base", "large", "giant"):
+        for registers in ("", "_reg4"):
+            name = f"tu-vit_{size}_patch14{registers}_dinov2"
+            assert ENCODERS[name].strides == (14,) * 4
+            assert ENCODERS[name].weights["lvd142m"].licence == "Apache-2.0"
+    assert ENCODERS["tu-vit_small_patch16_dinov3"].strides == (16,) * 4
+    assert {weights.licence for weights in ENCODERS["tu-vit_small_patch16_dinov3"].weights.values()} == {
+        "dinov3-license"
+    }
+    for size in ("atto", "femto", "pico", "nano", "tiny", "small", "base", "large", "huge"):
+        row = find(f"tu-convnextv2_{size}")
+        assert (row.vit, row.exact, row.size, row.depth) == (False, True, 0, 5)
+
+
+def test_a_model_of_one_size_may_be_built_for_another() -> None:
+    hiera, efficientformer = ENCODERS["tu-hiera_tiny_224"], ENCODERS["tu-efficientformer_l1"]
+    assert "input_size" in hiera.params
+    assert hiera.summary.endswith("only for inputs of 224 x 224 or another input_size")
+    assert "input_size" not in efficientformer.params
+    assert efficientformer.summary.endswith("only for inputs of 224 x 224")
+    assert find("tu-hiera_tiny_224", 320).options["img_size"] == 320
+    assert all(("input_size" in e.params) <= ("only for inputs of" in e.summary) for e in ENCODERS.values())
+
+
 def test_the_lite_network_of_smp_is_marked_as_wrong_for_its_weights() -> None:
     trap = ENCODERS["timm-tf_efficientnet_lite0"]
     assert "padding and epsilon differ" in trap.summary
