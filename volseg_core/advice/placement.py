@@ -32,7 +32,7 @@ REACH = 8
 """Voxels up to which shifts are tried along each axis."""
 GAIN, SURE = 1.1, 1.0
 """Another placement is better when its agreement is `GAIN` times that of the labels as they are, and the difference
-`SURE` standard errors. Of 12 real data sets and crops of them, no other placement was, with the labels in their own."""
+`SURE` standard errors. Of 11 real data sets and crops of most, no other placement was, with the labels in their own."""
 _CLEAR, _MOST, _VOTERS = 3.0, 0.75, 6
 """There is no doubt from so many standard errors on, if that share of the blocks is for it, and so many vote."""
 FEWEST = 1000
