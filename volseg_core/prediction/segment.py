@@ -47,6 +47,7 @@ class Segmenter:
                 _, height, width = view.shape((z, y, x))
                 where = view.locate((planes, slice(0, height), slice(0, width)), (z, y, x))
                 merge.add(view.invert(probabilities), where, number, weight)
+                del probabilities  # or they would split the memory that the network's next batch takes
                 self.advance(planes.stop - planes.start)
 
     def _view(self, data: np.ndarray[Any, Any]) -> Iterator[tuple[slice, Any]]:
@@ -59,7 +60,7 @@ class Segmenter:
             planes = slice(start, min(start + batch, depth))
             network_input = self._prepare(data, planes, padded)
             try:
-                result = self._probabilities(network_input, padded, tile)
+                result = self._probabilities(network_input, padded, tile)[..., :height, :width]
             except MemoryError:
                 if planes.stop - planes.start == 1:
                     raise ResourceError(
@@ -71,7 +72,8 @@ class Segmenter:
                 self.ceiling = batch * tile[0] * tile[1]
                 log.warning("memory exhausted on %s: going on with batches of %d", self.runtime.device, batch)
                 continue
-            yield planes, result[..., :height, :width]
+            yield planes, result
+            del result
             start = planes.stop
 
     def _prepare(
