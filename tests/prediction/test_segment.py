@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -94,3 +96,37 @@ def test_a_batch_that_exhausts_memory_is_halved_and_the_result_is_the_same():
 def test_one_window_too_many_is_an_error_with_a_way_out():
     with pytest.raises(ResourceError, match=r"one window of 16 x 16 does not fit .* predict.window=256"):
         segmenter(Threshold(pixels=0), DATA)[0].block(DATA, Recorder())
+
+
+class Owners(Recorder):
+    """A merge that remembers which arrays it was given, without keeping them."""
+
+    def __init__(self):
+        self.given = []
+
+    def add(self, probabilities, where, view, weight=1):
+        super().add(probabilities, where, view, weight)
+        owner = probabilities
+        while owner.base is not None:
+            owner = owner.base
+        self.given.append(weakref.ref(owner))
+
+
+class Alone(Threshold):
+    """A runtime that counts the probabilities that are still in memory when it runs."""
+
+    def __init__(self, merge):
+        super().__init__()
+        self.merge, self.alive = merge, []
+
+    def run(self, batch):
+        self.alive.append(sum(each() is not None for each in self.merge.given))
+        return super().run(batch)
+
+
+def test_no_probabilities_are_in_memory_while_the_network_runs():
+    merge = Owners()
+    runtime = Alone(merge)
+    segmenter(runtime, DATA, batch=2)[0].block(DATA, merge)
+    assert len(runtime.alive) == len(merge.given) == 4 * (4 + 7 + 5)
+    assert not any(runtime.alive)
