@@ -1,0 +1,192 @@
+"""What a whole prediction costs beside the bare network on the same batches, interleaved in one process.
+
+    OMP_NUM_THREADS=1 python benchmarks/predict_cost.py [--size 128] [--classes 2] [--directions 12] [--every 2]
+
+The whole is `predict` from an HDF5 file to an HDF5 file after imports: opening, the model's weights, statistics, every
+batch, merging, writing. The bare network is a torch module with the same weights in inference mode, on every
+``--every``-th batch of that prediction right after it, in torch's own memory layout and in channels_last; its sum is
+scaled to all batches and the cheaper layout counts. What the bare network takes is left out of the whole. CPU time
+(user + system, all threads) is the figure to trust where others use the machine. ``--size 256`` with one thread and 12
+directions takes 20 minutes; fewer directions are spread over axes and turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import torch
+from random_model import write_random_model
+
+from volseg_core.machine import thread_count
+from volseg_core.network import trained_network
+from volseg_core.operations import predict, resolve_recipe
+from volseg_core.prediction.predictor import opened_job
+from volseg_core.prediction.segment import Segmenter
+from volseg_core.progress import Silent
+from volseg_core.registry import Registry, load_registry
+from volseg_core.volume import preset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from volseg_core.model import ModelFile
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def now() -> np.ndarray:
+    """Return CPU and wall seconds."""
+    return np.array([time.process_time(), time.perf_counter()])
+
+
+class Recorder:
+    """A runtime that keeps every n-th batch and answers with zeros."""
+
+    device = "cpu"
+
+    def __init__(self, classes: int, every: int) -> None:
+        self.classes, self.every, self.count = classes, every, 0
+        self.batches: dict[int, torch.Tensor] = {}
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Return logits (N, C, H, W) of zeros."""
+        if self.count % self.every == 0:
+            self.batches[self.count] = torch.from_numpy(batch.copy())
+        self.count += 1
+        return np.zeros((len(batch), self.classes, *batch.shape[2:]), np.float32)
+
+    def free_bytes(self) -> None:
+        """Stand for a CPU."""
+
+
+class Nowhere:
+    """A merge that keeps nothing."""
+
+    def start(self, shape: Any, classes: int, views: int) -> None:
+        """Ignore."""
+
+    def add(self, probabilities: Any, where: Any, view: int, weight: int = 1) -> None:
+        """Ignore."""
+
+
+class Interleaved(Silent):
+    """Progress that runs the bare network after the batches that were kept, and adds up what that takes."""
+
+    def __init__(self, networks: dict[str, torch.nn.Module], recorder: Recorder) -> None:
+        self.networks, self.recorder, self.count = networks, recorder, 0
+        self.bare = {name: np.zeros(2) for name in networks}
+        self.paused = np.zeros(2)
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str, *, done: int = 0) -> Iterator[Interleaved]:  # noqa: ARG002
+        """Count batches of a prediction."""
+        yield self
+
+    def advance(self, amount: int = 1, note: str = "") -> None:  # noqa: ARG002
+        """Run the bare networks on the batch that was just predicted; each layout comes first in turn."""
+        start = now()
+        batch = self.recorder.batches.get(self.count)
+        if batch is not None:
+            order = list(self.networks)[:: -1 if self.count // self.recorder.every % 2 else 1]
+            for name in order:
+                self.bare[name] += run(self.networks[name], batch, LAYOUTS[name])
+        self.count += 1
+        self.paused += now() - start
+
+
+def run(network: torch.nn.Module, batch: torch.Tensor, layout: torch.memory_format) -> np.ndarray:
+    """Return CPU and wall seconds of a batch that lies in memory in the layout."""
+    batch = batch.contiguous(memory_format=layout)
+    start = now()
+    with torch.inference_mode():
+        network(batch)
+    return now() - start
+
+
+def record(registry: Registry, model: ModelFile, scan: Path, settings: Sequence[str], every: int) -> Recorder:
+    """Return the batches that a prediction gives to its network."""
+    recorder = Recorder(len(model.spec.classes), every)
+    recipe = resolve_recipe(registry, model.recipe, settings)
+    with opened_job(registry.catalog, model, recipe, scan, device="cpu") as job:
+        data, normaliser = job.read()
+        Segmenter(job.plan, recorder, normaliser, lambda _: None).block(data, Nowhere())
+    return recorder
+
+
+def measure(folder: Path, registry: Registry, model: ModelFile, settings: Sequence[str], every: int) -> None:
+    """Predict once and print what it took beside the bare network."""
+    recorder = record(registry, model, folder / "scan.h5", settings, every)
+    recipe = resolve_recipe(registry, model.recipe)
+    networks = {
+        name: trained_network(registry.catalog, recipe, model).to(memory_format=layout)
+        for name, layout in LAYOUTS.items()
+    }
+    for name, network in networks.items():
+        run(network, recorder.batches[0], LAYOUTS[name])
+    progress = Interleaved(networks, recorder)
+    start = now()
+    predict(
+        model.path,
+        folder / "scan.h5",
+        output=folder / "segmentation.h5",
+        device="cpu",
+        overrides=settings,
+        overwrite=True,
+        registry=registry,
+        progress=progress,
+    )
+    whole = now() - start - progress.paused
+    scale = recorder.count / len(recorder.batches)
+    bare = {name: seconds * scale for name, seconds in progress.bare.items()}
+    shape = "x".join(map(str, recorder.batches[0].shape))
+    print(f"{recorder.count} batches of {shape}, bare on {len(recorder.batches)} of them")
+    for index, kind in enumerate(("CPU", "wall")):
+        best = min(seconds[index] for seconds in bare.values())
+        row = ", ".join(f"bare {name} {seconds[index]:.1f}" for name, seconds in bare.items())
+        print(f"{kind:4} s: whole {whole[index]:.1f}, {row}: ratio {whole[index] / best:.3f}", flush=True)
+
+
+def spread(directions: int) -> list[str]:
+    """Return the setting for some directions of quality high, each along the next axis with the next turn."""
+    high = [view.name for view, _ in preset("high")]
+    chosen = (f"'{high[index * 5 % len(high)]}'" for index in range(directions))
+    return [f"predict.views=[{', '.join(chosen)}]"]
+
+
+def main() -> None:
+    """Measure one case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=128, help="edge of the volume (default 128)")
+    parser.add_argument("--classes", type=int, default=2)
+    parser.add_argument("--directions", type=int, default=12, help="1 to 12 of quality high (default 12)")
+    parser.add_argument("--every", type=int, default=2, help="bare network on every n-th batch (default 2)")
+    parser.add_argument("--encoder", default="resnet34")
+    parser.add_argument("--rounds", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(thread_count())
+    registry = load_registry()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = write_random_model(registry, folder / "model.safetensors", options.encoder, options.classes)
+        volume = np.random.default_rng(0).integers(0, 256, (options.size,) * 3, dtype=np.uint8)
+        with h5py.File(folder / "scan.h5", "w") as file:
+            file["data"] = volume
+        predict(model.path, volume[:32, :32, :32], quality="low", device="cpu", registry=registry)  # imports
+        print(
+            f"{options.size}^3, {options.directions} directions, {options.classes} classes, U-Net/{options.encoder}, "
+            f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
+        )
+        for _ in range(options.rounds):
+            measure(folder, registry, model, spread(options.directions), options.every)
+
+
+if __name__ == "__main__":
+    main()

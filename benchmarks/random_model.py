@@ -1,0 +1,38 @@
+"""A model file whose network has random weights, for measuring what prediction costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from volseg_core.model import ModelFile, ModelSpec, read_model, write_model
+from volseg_core.network import build_network, size_rules
+from volseg_core.operations import resolve_recipe
+from volseg_core.volume import ClassMap, ClassName, Normalisation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from volseg_core.registry import Registry
+
+
+def write_random_model(registry: Registry, path: Path, encoder: str, classes: int) -> ModelFile:
+    """Write a U-Net on ``encoder`` for one channel and ``classes`` classes, as `volseg train` would, and read it."""
+    torch.manual_seed(0)
+    recipe = resolve_recipe(registry, "slices", [f"model.encoder={encoder}"])
+    names = ClassMap(tuple(ClassName(number, f"class {number}") for number in range(classes)))
+    divisor, minimum = size_rules(recipe)
+    spec = ModelSpec(
+        task="multiclass",
+        in_channels=1,
+        classes=names,
+        normalisation=Normalisation(),
+        axes="zyx",
+        divisor=divisor,
+        min_size=minimum,
+    )
+    head = recipe.head.model_copy(update={"classes": {item.name: item.id for item in names.classes}})
+    network = build_network(registry.catalog, recipe, 1, classes, pretrained=False)
+    write_model(path, network.state_dict(), spec, recipe.replace(head=head).to_dict())
+    return read_model(path)
