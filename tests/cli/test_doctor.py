@@ -110,12 +110,15 @@ def test_one_bad_volume_of_several_decides_on_the_exit_code(volseg, folder, blob
     files = ("pair.h5", "bad.h5")
     result = volseg("doctor", *(word for file in files for word in ("--data", file, "--labels", file)))
     assert result.code == 4
-    assert [line for line in result.out.splitlines() if line.endswith(".h5")] == list(files)
+    assert [line for line in result.out.splitlines() if " with " in line] == [f"{file} with {file}" for file in files]
 
 
 def test_json_holds_every_finding_of_every_volume(volseg, folder):
-    result = volseg("doctor", "--data", "pair.h5", "--json")
-    findings = json.loads(result.out)["pair.h5"]
+    result = volseg("doctor", *("--data", "pair.h5", "--labels", "pair.h5") * 2, "--json")
+    once, again = json.loads(result.out)
+    findings = once["findings"]
     assert result.ok
+    assert once == again
+    assert (once["data"], once["labels"]) == ("pair.h5", "pair.h5")
     assert all(set(item) == {"level", "what", "why", "hint"} for item in findings)
     assert {item["level"] for item in findings} == {"ok"}

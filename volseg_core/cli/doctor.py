@@ -49,17 +49,22 @@ def _check_data(registry: Registry, data: tuple[str, ...], labels: tuple[str, ..
 
     from volseg_core import operations
 
-    found = {item: operations.check(item, label, registry=registry)
-             for item, label in zip(data, labels or (None,) * len(data), strict=True)}  # fmt: skip
+    pairs = list(zip(data, labels or (None,) * len(data), strict=True))
+    found = [operations.check(item, label, registry=registry) for item, label in pairs]
     if as_json:
-        print_json({item: [finding.to_dict() for finding in findings] for item, findings in found.items()})
+        print_json(
+            [
+                {"data": item, "labels": label, "findings": [finding.to_dict() for finding in findings]}
+                for (item, label), findings in zip(pairs, found, strict=True)
+            ]
+        )
     else:
-        for item, findings in found.items():
+        for (item, label), findings in zip(pairs, found, strict=True):
             if len(found) > 1:
-                click.echo(item)
+                click.echo(f"{item} with {label}" if label else item)
             for finding in findings:
                 click.echo(finding.line())
-    return all(finding.level != "fatal" for findings in found.values() for finding in findings)
+    return all(finding.level != "fatal" for findings in found for finding in findings)
 
 
 def _machine(registry: Registry) -> dict[str, Any]:
