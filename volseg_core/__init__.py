@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from volseg_core.operations import (
         check,
         evaluate,
+        export,
         fit_merge,
         generate,
         predict,
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
         suggest_labels,
         train,
         tune,
+        verify,
     )
 
 __all__ = [
     "check",
     "evaluate",
+    "export",
     "fit_merge",
     "generate",
     "predict",
@@ -28,6 +31,7 @@ __all__ = [
     "suggest_labels",
     "train",
     "tune",
+    "verify",
 ]
 
 

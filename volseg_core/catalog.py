@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +184,10 @@ class Catalog:
             raise
         except Exception as error:
             raise blame(provided, error, where) from error
+
+    def load_target(self, provided: Provided, target: str, where: str = "") -> Any:
+        """Import another target of a component's plugin, such as an architecture's rewrites for export."""
+        return self.load(replace(provided, component=replace(provided.component, target=target)), where)
 
     def load(self, provided: Provided, where: str = "") -> Any:
         """Import the component's target; its requirements are checked first."""

@@ -81,6 +81,20 @@ def shared_memory() -> int | None:
         return None
 
 
+def importable(name: str) -> bool:
+    """Return whether a package is installed, without importing it."""
+    from importlib.util import find_spec
+
+    return find_spec(name) is not None
+
+
+def onnx_is_faster(device: str) -> bool:
+    """Return whether ONNX Runtime is installed and beats torch: on a CPU, by 1.7 to 2.1 (docs/benchmarks.md)."""
+    if not importable("onnxruntime") or device not in ("auto", "cpu"):
+        return False
+    return device == "cpu" or not importable("torch") or torch_device("auto") == "cpu"
+
+
 def torch_device(wanted: str) -> str:
     """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
 

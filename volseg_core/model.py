@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 SPEC_VERSION = 1
 WEIGHTS = "weights.safetensors"
-_SPEC_KEY, _RECIPE_KEY = "volseg.spec", "volseg.recipe"
+EXPORTED = "model.onnx"
+"""Where a run keeps its exported model."""
+SPEC_KEY, RECIPE_KEY, EXPORT_KEY = "volseg.spec", "volseg.recipe", "volseg.export"
+"""Keys of the documents that a model file carries; the last one only if it was exported."""
 _LENGTH_BYTES = 8
 _MAX_HEADER = 64 * 1024 * 1024
 _PICKLES = (b"\x80", b"PK\x03\x04")
@@ -103,12 +106,13 @@ def _spacing(content: Any) -> tuple[float, float, float] | None:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model on disk: its spec, the recipe it was trained with, and where its tensors are."""
+    """A model on disk: its spec, the recipe it was trained with, where it is, and if it was exported how."""
 
     path: Path
     spec: ModelSpec
     recipe: Mapping[str, Any]
     id: str
+    export: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_weights(path: Path) -> Path:
@@ -135,12 +139,30 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
         DataError: missing, truncated, a pickle, or not made by volseg.
     """
     weights = find_weights(Path(path))
+    if weights.suffix.lower() == ".onnx":
+        from volseg_core.export.reading import read_exported
+
+        return read_exported(weights)
     header, length = read_header(weights)
     metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict) or _SPEC_KEY not in metadata or _RECIPE_KEY not in metadata:
-        raise DataError(str(weights), "was not made by volseg: it carries no volseg.spec")
-    spec, recipe = (_document(metadata, key, weights) for key in (_SPEC_KEY, _RECIPE_KEY))
-    return ModelFile(weights, ModelSpec.from_dict(spec, str(weights)), recipe, tensors_sha256(weights, length))
+    spec, recipe, _ = documents(metadata if isinstance(metadata, dict) else {}, weights)
+    return ModelFile(weights, spec, recipe, tensors_sha256(weights, length))
+
+
+def documents(
+    metadata: Mapping[str, Any], path: Path, *, exported: bool = False
+) -> tuple[ModelSpec, dict[str, Any], dict[str, Any]]:
+    """Return spec, recipe and, of an exported model, how it was exported.
+
+    Raises:
+        DataError: one of them is missing or damaged.
+    """
+    keys = (SPEC_KEY, RECIPE_KEY, *([EXPORT_KEY] if exported else []))
+    missing = [key for key in keys if key not in metadata]
+    if missing:
+        raise DataError(str(path), f"was not made by volseg: it carries no {missing[0]}")
+    spec, recipe, *export = (_document(metadata, key, path) for key in keys)
+    return ModelSpec.from_dict(spec, str(path)), recipe, export[0] if export else {}
 
 
 def _document(metadata: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
@@ -231,7 +253,7 @@ def write_model(path: Path, tensors: Mapping[str, Any], spec: ModelSpec, recipe:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    metadata = {_SPEC_KEY: json.dumps(spec.to_dict()), _RECIPE_KEY: json.dumps(recipe)}
+    metadata = {SPEC_KEY: json.dumps(spec.to_dict()), RECIPE_KEY: json.dumps(recipe)}
     part = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
         save_file(

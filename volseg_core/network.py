@@ -75,6 +75,9 @@ def trained_network(catalog: Catalog, recipe: Recipe, model: ModelFile) -> nn.Mo
     """
     from volseg_core.training.targets import output_channels
 
+    if model.export:
+        what = "is an exported model: its network is in ONNX"
+        raise DataError(str(model.path), what, "Use --runtime onnxruntime, or give the run.")
     spec = model.spec
     channels = output_channels(spec.task, len(spec.classes))
     networks = [

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.data.files import VolumeLike, open_volume
-from volseg_core.errors import DataError, UsageError
+from volseg_core.errors import DataError, PluginError, UsageError
 from volseg_core.evaluation import run_evaluation
-from volseg_core.model import ModelFile, read_model
+from volseg_core.machine import importable, onnx_is_faster
+from volseg_core.model import EXPORTED, ModelFile, read_model
 from volseg_core.prediction.predictor import Prediction, run_prediction
 from volseg_core.progress import Progress, Silent
 from volseg_core.recipe import Recipe, RecipeSource, find_recipe, resolve
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from volseg_core.advice.findings import Finding
+    from volseg_core.export.exporter import Exported
+    from volseg_core.export.vectors import Parity
     from volseg_core.prediction.fusion import FusionFit
     from volseg_core.prediction.suggest import Suggestion
     from volseg_core.tuning.study import TuneResult
+
+_TORCH = "volseg/torch"
 
 PathLike = str | os.PathLike[str]
 Volumes = VolumeLike | Sequence[VolumeLike]
@@ -105,6 +110,7 @@ def predict(
     output: PathLike | None = None,
     quality: str = "",
     device: str = "auto",
+    runtime: str = "auto",
     confidence: bool = False,
     probabilities: bool = False,
     entropy: bool = False,
@@ -114,18 +120,19 @@ def predict(
     registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Segment a volume with a trained model (a run folder or its weights).
+    """Segment a volume with a trained model: a run folder, its weights, or an exported ONNX file.
 
     Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``confidence`` (Z, Y, X)
     uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16, ``entropy`` (Z, Y, X) uint8 of the merged
     probabilities (255 = all classes equal) and ``variance`` (Z, Y, X) float16, the variance over directions summed
-    over classes (0 = all directions agree). With ``output`` they are written there.
+    over classes (0 = all directions agree). With ``output`` they are written there. ``runtime`` ``auto`` is that of
+    the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported.
 
     Raises:
         VolsegError: what is wrong with model, volume, device or output.
     """
     registry = registry or load_registry()
-    file, recipe = _model_and_recipe(registry, model, quality, overrides)
+    file, recipe = _model_and_recipe(registry, model, quality, overrides, device, runtime)
     wishes = {"confidence": confidence, "probabilities": probabilities, "entropy": entropy, "variance": variance}
     return run_prediction(
         registry.catalog,
@@ -230,7 +237,9 @@ def fit_merge(
     from volseg_core.prediction.fusion import run_fit
 
     registry = registry or load_registry()
-    file, recipe = _model_and_recipe(registry, model, quality, overrides)
+    file, recipe = _model_and_recipe(registry, model, quality, overrides, device)
+    if file.export:
+        raise UsageError(str(file.path), "is an exported model", "Fit the merge of the run, and export again.")
     path = file.path if output is None else Path(output)
     if output is not None and path.exists() and not overwrite:
         raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
@@ -267,7 +276,7 @@ def suggest_labels(
     registry = registry or load_registry()
     if score not in ("entropy", "variance"):
         raise UsageError("score", f"{score!r} is not entropy or variance")
-    file, recipe = _model_and_recipe(registry, model, quality, overrides)
+    file, recipe = _model_and_recipe(registry, model, quality, overrides, device)
     with open_volume(registry.catalog, volume, "data", recipe.reader) as source:
         chosen = box_size(source.shape, count, size, slabs=slabs)
     done = predict(
@@ -282,6 +291,59 @@ def suggest_labels(
         progress=progress,
     )
     return rank(done.arrays[score], done.labels, file.spec.classes, chosen, count)
+
+
+def export(
+    model: PathLike | ModelFile,
+    *,
+    output: PathLike | None = None,
+    exporter: str = "auto",
+    overwrite: bool = False,
+    registry: Registry | None = None,
+) -> Exported:
+    """Export a trained model as one ONNX file, by default ``model.onnx`` in its run folder.
+
+    ``exporter`` is ``legacy``, ``dynamo`` or ``auto``, which tries them in this order. The file is written only when
+    it gives the network's logits at three input shapes; test vectors stand beside it for `verify`.
+
+    Raises:
+        VolsegError: what is wrong with model or output; no exporter gave the same logits.
+    """
+    registry = registry or load_registry()
+    file = model if isinstance(model, ModelFile) else read_model(model)
+    if file.export:
+        raise UsageError(str(file.path), "is an exported model already", "Give the run that it was made of.")
+    path = file.path.with_name(EXPORTED) if output is None else Path(output)
+    if path.suffix.lower() != ".onnx":
+        raise UsageError("-o", f"{path.name} does not end in .onnx")
+    if path.exists() and not overwrite:
+        raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
+    if not path.parent.is_dir():
+        raise DataError(str(path.parent), "does not exist")
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not importable(name)]
+    if missing:
+        what = f"needs {', '.join(missing)}, which is not installed"
+        raise PluginError(
+            "export", what, notes=['pip install "volseg[export,cpu]", or with a GPU "volseg[export,gpu]"']
+        )
+    from volseg_core.export.exporter import export_model
+
+    return export_model(registry, file, resolve_recipe(registry, file.recipe), path, exporter=exporter)
+
+
+def verify(
+    model: PathLike | ModelFile, *, device: str = "auto", registry: Registry | None = None
+) -> tuple[Parity, str]:
+    """Replay the test vectors of an exported model; return the parity and the device that ran them.
+
+    Raises:
+        VolsegError: the model is not an exported one, its vectors are missing or others, no such device.
+    """
+    from volseg_core.export.reading import replay
+
+    registry = registry or load_registry()
+    file, recipe = _model_and_recipe(registry, model, "", (), device, "onnxruntime")
+    return replay(registry.catalog, file, recipe, device)
 
 
 def check(data: VolumeLike, labels: VolumeLike | None = None, *, registry: Registry | None = None) -> list[Finding]:
@@ -323,16 +385,31 @@ def resolve_recipe(
 
 
 def _model_and_recipe(
-    registry: Registry, model: PathLike | ModelFile, quality: str, overrides: Sequence[str]
+    registry: Registry,
+    model: PathLike | ModelFile,
+    quality: str,
+    overrides: Sequence[str],
+    device: str,
+    runtime: str = "auto",
 ) -> tuple[ModelFile, Recipe]:
     """Return a model and its recipe with what the caller changes about prediction."""
+    from volseg_core.export.reading import exported_path
+
     file = model if isinstance(model, ModelFile) else read_model(model)
     if quality:
         overrides = [f"predict.quality={quality}", *overrides]
     foreign = [item for item in overrides if not item.strip().startswith(("predict.", "data.reader"))]
     if foreign:
         raise UsageError(f"--set {foreign[0]}", "prediction only takes keys of predict and data.reader")
-    return file, resolve_recipe(registry, file.recipe, overrides)
+    chosen = any(item.strip().startswith("predict.runtime") for item in overrides)
+    if runtime != "auto":
+        overrides = [*overrides, f"predict.runtime={runtime}"]
+    recipe = resolve_recipe(registry, file.recipe, overrides)
+    if chosen or runtime != "auto" or recipe.runtime.provided.id != _TORCH:
+        return file, recipe
+    if file.export or (exported_path(file) is not None and onnx_is_faster(device)):
+        recipe = resolve_recipe(registry, file.recipe, [*overrides, "predict.runtime=onnxruntime"])
+    return file, recipe
 
 
 def _several(items: Volumes) -> list[VolumeLike]:

@@ -20,5 +20,14 @@ def volseg_runtimes() -> list[Runtime]:
             needs=("torch>=2.8",),
             extra="train",
             licence="Apache-2.0",
-        )
+        ),
+        Runtime(
+            name="onnxruntime",
+            target="volseg_runtimes.onnx_runtime:OnnxRuntime",
+            summary="An exported model in ONNX Runtime, on a CPU or a CUDA GPU; needs no torch.",
+            params={"gpu_memory_gb": Param("float", 0.0, "Most memory that it may take on a GPU (0: any).", min=0)},
+            wants=("model", "device", "threads"),
+            extra="gpu",
+            licence="MIT",
+        ),
     ]

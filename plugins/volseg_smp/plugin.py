@@ -20,6 +20,7 @@ _STAGES = Param(
     "Channels of the decoder's stages, coarsest first; of more than the encoder's depth the last ones are used.",
     min=1,
 )
+_POOLING = {"export_rewrites": "volseg_smp.rewrites:pooling"}
 _RATES = Param("list[int]", (12, 24, 36), "Dilation rates of the pyramid.", min=1, length=3)
 _DROPOUT = Param("float", 0.5, "Dropout after the pyramid.", min=0, max=1)
 
@@ -99,8 +100,12 @@ def _with_pyramids() -> list[Architecture]:
     segformer = {"decoder_segmentation_channels": _channels(256, "the decoder")}
     return [
         _architecture("fpn", "Feature pyramid network, panoptic form", "arXiv:1901.02446", fpn),
-        _architecture("pspnet", "Pyramid scene parsing, three stages by default", "arXiv:1612.01105", pspnet),
-        _architecture("upernet", "UPerNet: pyramid pooling and a feature pyramid", "arXiv:1807.10221", upernet),
+        _architecture(
+            "pspnet", "Pyramid scene parsing, three stages by default", "arXiv:1612.01105", pspnet, **_POOLING
+        ),
+        _architecture(
+            "upernet", "UPerNet: pyramid pooling and a feature pyramid", "arXiv:1807.10221", upernet, **_POOLING
+        ),
         _architecture("segformer", "SegFormer's decoder of linear layers", "arXiv:2105.15203", segformer),
         _architecture(
             "dpt", "Dense prediction transformer, on timm's ViTs only", "arXiv:2103.13413", _dpt(), divisor=1

@@ -12,6 +12,8 @@ COMMANDS = {
     "train": ("volseg_core.cli.train:train", "Train a network on labelled volumes."),
     "tune": ("volseg_core.cli.tune:tune", "Search keys of a recipe for the best score."),
     "predict": ("volseg_core.cli.predict:predict", "Segment a volume with a trained model."),
+    "export": ("volseg_core.cli.export:export", "Write a trained model as one ONNX file."),
+    "verify": ("volseg_core.cli.export:verify", "Check an ONNX file against the trained network."),
     "fit-merge": ("volseg_core.cli.fit_merge:fit_merge", "Learn how far to trust each direction, per class."),
     "suggest-labels": ("volseg_core.cli.suggest_labels:suggest_labels", "Say which parts of a volume to label next."),
     "evaluate": ("volseg_core.cli.evaluate:evaluate", "Score a prediction against labels."),

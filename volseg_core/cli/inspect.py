@@ -22,7 +22,7 @@ def inspect(ctx: click.Context, item: str, role: str, as_json: bool) -> None:
     from pathlib import Path
 
     path = Path(item)
-    is_model = path.suffix == ".safetensors" or (path / "resolved.yaml").is_file()
+    is_model = path.suffix.lower() in (".safetensors", ".onnx") or (path / "resolved.yaml").is_file()
     facts = _model(path) if is_model else _volume(ctx, item, role)
     if as_json:
         print_json(facts)
@@ -44,6 +44,11 @@ def _model(path: Path) -> dict[str, Any]:
 
     model = read_model(path)
     recipe = model.recipe
+    exported = {}
+    if model.export:
+        from volseg_core.export.reading import describe_export
+
+        exported = describe_export(model)
     encoder = recipe["model"].get("encoder", {}).get("use", "none")
     return {
         "model": str(model.path),
@@ -61,6 +66,7 @@ def _model(path: Path) -> dict[str, Any]:
         "spacing": model.spec.spacing,
         "unit": model.spec.unit or "unknown",
         "made with": dict(model.spec.made_with),
+        **exported,
     }
 
 

@@ -16,7 +16,10 @@ from volseg_core.cli.context import overrides, registry_of, start_output, verbos
     type=click.Choice(["auto", "low", "medium", "high", "max", "legacy12"]),
     help="How many directions are merged: 1, 3, 12 or 24.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the network runs.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]), default="auto", help="Where the network runs."
+)
+@click.option("--runtime", default="auto", metavar="NAME", help="torch, onnxruntime or auto: what is faster here.")
 @click.option("--confidence", is_flag=True, help="Also write the winner's probability (uint8).")
 @click.option("--probabilities", is_flag=True, help="Also write all probabilities (float16).")
 @click.option("--entropy", is_flag=True, help="Also write how undecided the probabilities are (uint8, 255 = fully).")
@@ -32,6 +35,7 @@ def predict(
     output: str,
     quality: str | None,
     device: str,
+    runtime: str,
     confidence: bool,
     probabilities: bool,
     entropy: bool,
@@ -41,7 +45,7 @@ def predict(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Segment VOLUME with MODEL, a run folder or its weights.
+    """Segment VOLUME with MODEL: a run folder, its weights, or an exported ONNX file.
 
     Labels get the original ids, in /labels of an HDF5 file or as a file of their own.
     """
@@ -56,6 +60,7 @@ def predict(
         output=output,
         quality=quality or "",
         device=device,
+        runtime=runtime,
         confidence=confidence,
         probabilities=probabilities,
         entropy=entropy,

@@ -56,6 +56,9 @@ class Plan:
         """Return the padded shape of a plane and the shape of the windows that cover it."""
         divisor, minimum = self.spec.divisor, self.spec.min_size
         height, width = (padded_size(size, divisor, minimum) for size in plane)
+        if self.spec.window:  # an exported network that takes this size only
+            fixed = (self.spec.window[0], self.spec.window[1])
+            return (max(height, fixed[0]), max(width, fixed[1])), fixed
         if self.rule.window == "auto":
             if height * width <= WHOLE_SLICE:
                 return (height, width), (height, width)

@@ -12,6 +12,7 @@ import numpy as np
 
 from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
 from volseg_core.errors import DataError, Interrupted
+from volseg_core.export.reading import exported_path
 from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, array_specs, write_result
 from volseg_core.prediction.plan import Plan, check_input, make_plan
@@ -149,7 +150,7 @@ def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) ->
 
         return trained_network(catalog, recipe, model)
 
-    context = {"network": network, "device": device, "threads": thread_count()}
+    context = {"network": network, "model": exported_path(model), "device": device, "threads": thread_count()}
     return catalog.build(recipe.runtime.provided, recipe.runtime.params, context)
 
 

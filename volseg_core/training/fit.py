@@ -100,6 +100,8 @@ def _network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> nn.Mo
     )
     if options.start_from is not None and not options.resume:
         model = read_model(options.start_from)
+        if model.export:
+            raise UsageError("--from", f"{model.path} is an exported model", "Give the run that it was made of.")
         if model.spec.members > 1:
             what = f"{model.path} holds {model.spec.members} networks, one for each fold"
             raise UsageError("--from", what, f"Choose one: --from {model.path.parent / 'fold-1'}")

@@ -1,0 +1,219 @@
+"""The ONNX Runtime runtime."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from volseg_core.api import PluginError, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger("volseg")
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_DRIVER = "libcuda.so.1"
+_HINT = "Run volseg doctor; in a container give --gpus all; or use --device cpu."
+
+
+class OnnxRuntime:
+    """Execute an exported model with ONNX Runtime: batches (N, C, *S) float32 in, logits (N, C, *S) out.
+
+    On a GPU every batch of a window gets the shape of the first one, the last being padded: a new shape would make
+    the convolutions choose their algorithms anew. Where torch or CuPy is installed, batches and logits are arrays of
+    theirs on the device and are not copied to the host. The provider that a session really has is checked, since
+    ONNX Runtime falls back to the CPU without an error.
+
+    Raises:
+        PluginError: onnxruntime is not installed. UsageError: there is no exported model.
+        ResourceError: the device is not to be had, or its memory is exhausted when the model is loaded.
+    """
+
+    def __init__(self, *, gpu_memory_gb: float = 0.0, model: Path | None, device: str, threads: int) -> None:
+        if model is None:
+            raise UsageError("runtime onnxruntime", "needs an exported model", "Make one: volseg export RUN")
+        runtime = _import()
+        self.device = _choose(runtime, device)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        try:
+            self._session = runtime.InferenceSession(
+                model.read_bytes(), options, providers=_providers(self.device, gpu_memory_gb)
+            )
+        except (runtime.capi.onnxruntime_pybind11_state.Fail, RuntimeError) as error:
+            raise ResourceError(str(model), f"cannot be loaded by ONNX Runtime ({_line(error)})", _HINT) from None
+        found = self._session.get_providers()[0]
+        if found != _PROVIDERS[self.device]:
+            raise ResourceError(
+                "device", f"{self.device} was asked for, but ONNX Runtime chose {found}: a library is missing", _HINT
+            )
+        self._arrays = _device_arrays() if self.device != "cpu" else None
+        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+        self._batches: dict[tuple[int, ...], int] = {}
+
+    def run(self, batch: np.ndarray[Any, Any]) -> Any:
+        """Return the logits of a batch.
+
+        Raises:
+            MemoryError: the device has too little memory for it.
+        """
+        count = len(batch)
+        if self.device != "cpu":
+            batch = self._padded(batch)
+        try:
+            if self._arrays is None:
+                return self._session.run([self._output], {self._input: batch})[0][:count]
+            return self._on_device(batch)[:count]
+        except RuntimeError as error:
+            if "Failed to allocate memory" in str(error) or "out of memory" in str(error).lower():
+                self._batches.clear()
+                raise MemoryError(_line(error)) from None
+            raise
+
+    def _padded(self, batch: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        most = self._batches.setdefault(batch.shape[1:], len(batch))
+        if len(batch) >= most:
+            self._batches[batch.shape[1:]] = len(batch)
+            return batch
+        return np.concatenate([batch, np.zeros((most - len(batch), *batch.shape[1:]), batch.dtype)])
+
+    def _on_device(self, batch: np.ndarray[Any, Any]) -> Any:
+        """Run with input and output in arrays of the GPU library, bound by their addresses."""
+        image = self._arrays.put(batch)
+        channels = self._session.get_outputs()[0].shape[1]
+        logits = self._arrays.empty((len(batch), channels, *batch.shape[2:]))
+        binding = self._session.io_binding()
+        for bind, name, array in (
+            (binding.bind_input, self._input, image),
+            (binding.bind_output, self._output, logits),
+        ):
+            bind(name, "cuda", 0, np.float32, tuple(array.shape), self._arrays.address(array))
+        self._arrays.wait()
+        self._session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return logits
+
+    def free_bytes(self) -> int | None:
+        """Return the free memory of the GPU, or None on a CPU or where nothing tells."""
+        return self._arrays.free() if self._arrays is not None else None
+
+
+class _Torch:
+    """Arrays of torch on the GPU."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self._torch = torch
+
+    def put(self, array: np.ndarray[Any, Any]) -> Any:
+        return self._torch.from_numpy(array).to("cuda")
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        return self._torch.empty(shape, dtype=self._torch.float32, device="cuda")
+
+    def address(self, array: Any) -> int:
+        return int(array.data_ptr())
+
+    def wait(self) -> None:
+        self._torch.cuda.current_stream().synchronize()
+
+    def free(self) -> int:
+        return int(self._torch.cuda.mem_get_info()[0])
+
+
+class _CuPy:
+    """Arrays of CuPy."""
+
+    def __init__(self) -> None:
+        import cupy
+
+        self._cupy = cupy
+
+    def put(self, array: np.ndarray[Any, Any]) -> Any:
+        return self._cupy.asarray(array)
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        return self._cupy.empty(shape, dtype=np.float32)
+
+    def address(self, array: Any) -> int:
+        return int(array.data.ptr)
+
+    def wait(self) -> None:
+        self._cupy.cuda.get_current_stream().synchronize()
+
+    def free(self) -> int:
+        return int(self._cupy.cuda.runtime.memGetInfo()[0])
+
+
+def _device_arrays() -> _Torch | _CuPy | None:
+    """Return the GPU arrays of the first library that is installed and sees the GPU."""
+    for library in (_Torch, _CuPy):
+        try:
+            arrays = library()
+            arrays.free()
+        except Exception as error:  # noqa: BLE001  (each fails in its own way without a GPU)
+            log.debug("arrays on the GPU: %s: %s", library.__name__.strip("_"), _line(error))
+        else:
+            return arrays
+    return None
+
+
+def _import() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PluginError(
+            "runtime onnxruntime",
+            f"onnxruntime is not installed ({_line(error)})",
+            notes=['pip install "volseg[gpu]", or without a GPU "volseg[cpu]"; never both in one environment'],
+        ) from None
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA libraries of pip's packages are on no search path
+    return onnxruntime
+
+
+def _choose(runtime: Any, device: str) -> str:
+    """Return the device to use; ``auto`` is the GPU where there are a driver and a build that can use it."""
+    built = runtime.get_available_providers()
+    if device == "auto":
+        return "cuda" if _PROVIDERS["cuda"] in built and _has_driver() else "cpu"
+    if _PROVIDERS[device] not in built:
+        what = f"{device} was asked for, but onnxruntime {runtime.__version__} was built without it"
+        raise ResourceError("device", what, 'Install "volseg[gpu]", or use --device cpu.')
+    if device != "cpu" and not _has_driver():
+        raise ResourceError("device", f"{device} was asked for, but there is no GPU driver ({_DRIVER})", _HINT)
+    return device
+
+
+def _has_driver() -> bool:
+    import ctypes
+
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False
+
+
+def _providers(device: str, gigabytes: float) -> list[Any]:
+    if device == "cpu":
+        return [_PROVIDERS["cpu"]]
+    options: dict[str, Any] = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+    if gigabytes:
+        options["gpu_mem_limit"] = int(gigabytes * 2**30)
+    gpu = [(_PROVIDERS["cuda"], options), _PROVIDERS["cpu"]]
+    return [_PROVIDERS["tensorrt"], *gpu] if device == "tensorrt" else gpu
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,1 @@
+"""Trained models as ONNX files: writing, reading and checking them."""

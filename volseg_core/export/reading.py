@@ -1,0 +1,75 @@
+"""Reading and replaying exported models; neither torch nor ONNX is needed."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from volseg_core.errors import DataError
+from volseg_core.export.header import check_safe, read_header
+from volseg_core.export.vectors import Parity, compare, read_vectors, vectors_path
+from volseg_core.machine import thread_count
+from volseg_core.model import EXPORTED, ModelFile, documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from volseg_core.catalog import Catalog
+    from volseg_core.recipe import Recipe
+
+log = logging.getLogger("volseg")
+
+
+def read_exported(path: Path) -> ModelFile:
+    """Return what an ONNX file of volseg says about itself.
+
+    Raises:
+        DataError: it is not ONNX, not safe to load, or was not made by volseg.
+    """
+    header = read_header(path)
+    check_safe(header, path)
+    spec, recipe, export = documents(header.metadata, path, exported=True)
+    return ModelFile(path, spec, recipe, str(export.get("model_id", "")), export)
+
+
+def exported_path(model: ModelFile) -> Path | None:
+    """Return the exported file of a model: itself, or the one in its run folder if it holds the same weights."""
+    if model.export:
+        return model.path
+    beside = model.path.with_name(EXPORTED)
+    if not beside.is_file():
+        return None
+    if read_exported(beside).id != model.id:
+        log.warning("%s holds other weights than %s and is not used; export again", beside, model.path.name)
+        return None
+    return beside
+
+
+def replay(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str = "auto") -> tuple[Parity, str]:
+    """Run the test vectors of an exported model; return the parity and the device that ran them.
+
+    Raises:
+        DataError: the model is not an exported one, or its vectors are missing or others.
+    """
+    if not model.export:
+        raise DataError(str(model.path), "is not an exported model", "Export it first: volseg export RUN")
+    vectors = read_vectors(vectors_path(model.path), str(model.export.get("vectors_sha256", "")))
+    context = {"network": None, "model": model.path, "device": device, "threads": thread_count()}
+    runtime = catalog.build(recipe.runtime.provided, recipe.runtime.params, context)
+    found: Any = runtime.run(np.ascontiguousarray(vectors.image))
+    logits = np.asarray(found.get() if hasattr(found, "get") else found.cpu() if hasattr(found, "cpu") else found)
+    return compare(vectors.image.shape, logits, vectors.logits), str(runtime.device)
+
+
+def describe_export(model: ModelFile) -> dict[str, Any]:
+    """Return the facts of an export for people."""
+    export = model.export
+    parity = [Parity(tuple(item["shape"]), item["difference"], item["agreement"]) for item in export["parity"]]
+    return {
+        "exporter": f"{export['exporter']}, opset {export['opset']}, torch {export['torch']}",
+        "free sizes": ", ".join(export["free"]) or "none",
+        "precision": export["precision"],
+        "parity": "; ".join(item.describe() for item in parity),
+    }
