@@ -140,7 +140,7 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     """
     weights = find_weights(Path(path))
     if weights.suffix.lower() == ".onnx":
-        from volseg_core.export.reading import read_exported
+        from volseg_core.exporting.reading import read_exported
 
         return read_exported(weights)
     header, length = read_header(weights)

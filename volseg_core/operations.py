@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from volseg_core.advice.findings import Finding
-    from volseg_core.export.exporter import Exported
-    from volseg_core.export.vectors import Parity
+    from volseg_core.exporting.exporter import Exported
+    from volseg_core.exporting.vectors import Parity
     from volseg_core.prediction.fusion import FusionFit
     from volseg_core.prediction.suggest import Suggestion
     from volseg_core.tuning.study import TuneResult
@@ -326,7 +326,7 @@ def export(
         raise PluginError(
             "export", what, notes=['pip install "volseg[export,cpu]", or with a GPU "volseg[export,gpu]"']
         )
-    from volseg_core.export.exporter import export_model
+    from volseg_core.exporting.exporter import export_model
 
     return export_model(registry, file, resolve_recipe(registry, file.recipe), path, exporter=exporter)
 
@@ -339,7 +339,7 @@ def verify(
     Raises:
         VolsegError: the model is not an exported one, its vectors are missing or others, no such device.
     """
-    from volseg_core.export.reading import replay
+    from volseg_core.exporting.reading import replay
 
     registry = registry or load_registry()
     file, recipe = _model_and_recipe(registry, model, "", (), device, "onnxruntime")
@@ -393,7 +393,7 @@ def _model_and_recipe(
     runtime: str = "auto",
 ) -> tuple[ModelFile, Recipe]:
     """Return a model and its recipe with what the caller changes about prediction."""
-    from volseg_core.export.reading import exported_path
+    from volseg_core.exporting.reading import exported_path
 
     file = model if isinstance(model, ModelFile) else read_model(model)
     if quality:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.api import PluginError, ResourceError, UsageError
+from volseg_core.api import DataError, PluginError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,8 @@ class OnnxRuntime:
 
     Raises:
         PluginError: onnxruntime is not installed. UsageError: there is no exported model.
-        ResourceError: the device is not to be had, or its memory is exhausted when the model is loaded.
+        ResourceError: the device is not to be had, or its memory is exhausted when the model is loaded. DataError: the
+            model is damaged.
     """
 
     def __init__(self, *, gpu_memory_gb: float = 0.0, model: Path | None, device: str, threads: int) -> None:
@@ -48,8 +49,9 @@ class OnnxRuntime:
             self._session = runtime.InferenceSession(
                 model.read_bytes(), options, providers=_providers(self.device, gpu_memory_gb)
             )
-        except (runtime.capi.onnxruntime_pybind11_state.Fail, RuntimeError) as error:
-            raise ResourceError(str(model), f"cannot be loaded by ONNX Runtime ({_line(error)})", _HINT) from None
+        except Exception as error:  # noqa: BLE001  (its exceptions have no base of their own)
+            kind = ResourceError if _is_memory(error) else DataError
+            raise kind(str(model), f"cannot be loaded by ONNX Runtime ({_line(error)})", "Try volseg verify.") from None
         found = self._session.get_providers()[0]
         if found != _PROVIDERS[self.device]:
             raise ResourceError(
@@ -73,7 +75,7 @@ class OnnxRuntime:
                 return self._session.run([self._output], {self._input: batch})[0][:count]
             return self._on_device(batch)[:count]
         except RuntimeError as error:
-            if "Failed to allocate memory" in str(error) or "out of memory" in str(error).lower():
+            if _is_memory(error):
                 self._batches.clear()
                 raise MemoryError(_line(error)) from None
             raise
@@ -213,6 +215,11 @@ def _providers(device: str, gigabytes: float) -> list[Any]:
         options["gpu_mem_limit"] = int(gigabytes * 2**30)
     gpu = [(_PROVIDERS["cuda"], options), _PROVIDERS["cpu"]]
     return [_PROVIDERS["tensorrt"], *gpu] if device == "tensorrt" else gpu
+
+
+def _is_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return "failed to allocate memory" in text or "out of memory" in text
 
 
 def _line(error: BaseException) -> str:

@@ -56,7 +56,7 @@ def verify(ctx: click.Context, model: str, device: str, as_json: bool) -> None:
 
     from volseg_core import operations
     from volseg_core.errors import ExitCode
-    from volseg_core.export.vectors import AGREEMENT, TOLERANCE
+    from volseg_core.exporting.vectors import AGREEMENT, TOLERANCE
 
     parity, used = operations.verify(model, device=device, registry=registry)
     if as_json:

@@ -46,7 +46,7 @@ def _model(path: Path) -> dict[str, Any]:
     recipe = model.recipe
     exported = {}
     if model.export:
-        from volseg_core.export.reading import describe_export
+        from volseg_core.exporting.reading import describe_export
 
         exported = describe_export(model)
     encoder = recipe["model"].get("encoder", {}).get("use", "none")

@@ -12,7 +12,7 @@ import numpy as np
 
 from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
 from volseg_core.errors import DataError, Interrupted
-from volseg_core.export.reading import exported_path
+from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, array_specs, write_result
 from volseg_core.prediction.plan import Plan, check_input, make_plan

@@ -17,7 +17,7 @@ from torch import nn
 
 from volseg_core.api import Architecture, RunInfo
 from volseg_core.errors import DataError, PluginError, ResourceError, VolsegError
-from volseg_core.export.vectors import Parity, Vectors, compare, vectors_path, write_vectors
+from volseg_core.exporting.vectors import Parity, Vectors, compare, vectors_path, write_vectors
 from volseg_core.model import EXPORT_KEY, RECIPE_KEY, SPEC_KEY
 from volseg_core.network import trained_network
 from volseg_core.provenance import installed_version, own_version

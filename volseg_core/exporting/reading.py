@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.errors import DataError
-from volseg_core.export.header import check_safe, read_header
-from volseg_core.export.vectors import Parity, compare, read_vectors, vectors_path
+from volseg_core.exporting.header import check_safe, read_header
+from volseg_core.exporting.vectors import Parity, compare, read_vectors, vectors_path
 from volseg_core.machine import thread_count
 from volseg_core.model import EXPORTED, ModelFile, documents
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from volseg_core.errors import DataError, ResourceError, UsageError
+from volseg_runtimes.onnx_runtime import OnnxRuntime
+
+
+@pytest.fixture
+def doubling(tmp_path):
+    """A network that doubles its input."""
+    sizes = ["n", 2, "h", "w"]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["image", "image"], ["logits"])],
+        "net",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, sizes)],
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+def test_it_runs_the_model_on_the_cpu(doubling):
+    runtime = OnnxRuntime(model=doubling, device="auto", threads=1)
+    batch = np.random.default_rng(0).normal(size=(3, 2, 4, 5)).astype(np.float32)
+    np.testing.assert_array_equal(runtime.run(batch), 2 * batch)
+    assert (runtime.device, runtime.free_bytes()) == ("cpu", None)
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_gpu_that_is_not_there_is_an_error_and_never_a_silent_cpu(doubling, device):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ResourceError, match=rf"device: {device} was asked for, but"):
+        OnnxRuntime(model=doubling, device=device, threads=1)
+
+
+def test_without_an_exported_model_it_says_how_to_make_one():
+    with pytest.raises(UsageError, match="needs an exported model. Make one: volseg export RUN"):
+        OnnxRuntime(model=None, device="cpu", threads=1)
+
+
+def test_a_damaged_model_is_an_error(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x0a" + b"nonsense")
+    with pytest.raises(DataError, match="cannot be loaded by ONNX Runtime"):
+        OnnxRuntime(model=tmp_path / "m.onnx", device="cpu", threads=1)
+
+
+def test_on_a_gpu_the_last_batch_gets_the_shape_of_the_first(doubling):
+    """The padding is looked at on the CPU: the shapes that reach the session."""
+    runtime = OnnxRuntime(model=doubling, device="cpu", threads=1)
+    shapes, session = [], runtime._session
+
+    class Recorder:
+        def run(self, names, inputs):
+            shapes.append(inputs["image"].shape)
+            return session.run(names, inputs)
+
+    runtime._session, runtime.device = Recorder(), "cuda"
+    for count in (4, 4, 1):
+        batch = np.full((count, 2, 4, 4), count, np.float32)
+        np.testing.assert_array_equal(runtime.run(batch), 2 * batch)
+    assert shapes == [(4, 2, 4, 4)] * 3
+
+
+def test_memory_that_runs_out_on_the_device_is_a_memory_error(doubling):
+    runtime = OnnxRuntime(model=doubling, device="cpu", threads=1)
+
+    class Full:
+        def run(self, *_args):
+            message = "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer"
+            raise RuntimeError(message)
+
+    runtime._session = Full()
+    with pytest.raises(MemoryError, match="Failed to allocate memory"):
+        runtime.run(np.zeros((1, 2, 4, 4), np.float32))
