@@ -49,7 +49,6 @@ def main() -> None:
     job.add_argument("--weights", action="append", choices=["imagenet", "random"])
     job.add_argument("--side", action="append", choices=["peer", "volseg"])
     job.add_argument("--trainer", choices=["legacy", "lightning"], default="legacy", help="the peer's")
-    job.add_argument("--encoder-lr", type=float, default=1.0, help="the peer's encoder_lr_multiplier")
     job.add_argument("--seed", type=int, action="append", help="of volseg; default 0, 1 and 2")
     job.add_argument("--budget", type=float, default=200, help="CPU seconds of the peer's training (default 200)")
     job.add_argument("--rows", type=Path, default=Path("peer.jsonl"))
@@ -61,12 +60,13 @@ def main() -> None:
     job.add_argument("--threads", type=int, nargs="+", default=[2, 1])
     job.add_argument("--tool", type=int, nargs=2, default=[128, 256], help="edges of two volumes without a network")
     job.add_argument("--only", choices=["network", "tool"], help="one of the two parts")
+    job.add_argument("--every", type=int, default=1, help="network on every n-th batch, for memory alone")
     job = jobs.add_parser("ours", help=argparse.SUPPRESS)
     job.set_defaults(work=ours)
     for name in ("model", "volume", "output"):
         job.add_argument(name)
     job.add_argument("--set", action="append", default=[])
-    job.add_argument("--stand-in", action="store_true")
+    job.add_argument("--every", type=int, default=1)
     arguments = parser.parse_args()
     arguments.work(arguments)
 
@@ -99,11 +99,12 @@ def whole(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"{os.getloadavg()[0]:.1f}\n{'':30} CPU s  wall s  network CPU s  peak MB")
     for threads in arguments.threads:
         print(f"{threads} threads", flush=True)
-        found = {run: measured(arguments, folder, run, threads) for run in (PEER, *RUNS)}
+        found = {run: measured(arguments, folder, run, threads, arguments.every) for run in (PEER, *RUNS)}
         for run in RUNS:
             ratios = (found[PEER][key] / found[run][key] for key in ("cpu", "wall", "peak"))
             print("  peer / {}: CPU {:.2f}, wall {:.2f}, peak {:.2f}".format(run, *ratios), flush=True)
-    compare(folder)
+    if arguments.every == 1:
+        compare(folder)
 
 
 def write_volume(path: Path, size: int, classes: int) -> None:
@@ -127,19 +128,19 @@ def take_over(arguments: argparse.Namespace, folder: Path) -> None:
     """Have the peer write a checkpoint and import it with `volseg import volume-segmantics`."""
     peer(arguments, "checkpoint", folder / "volume.h5", folder / "model.pytorch", "--classes", arguments.classes)
     (folder / "settings.yaml").write_text("clip_data: false\nmodel: {type: U_Net, encoder_name: resnet34}\n")
-    words = ["import", "volume-segmantics", "settings.yaml", "model.pytorch", "-o", "recipe.yaml"]
-    subprocess.run([VOLSEG, *words], cwd=folder, check=True, capture_output=True)
+    words = ["import", "volume-segmantics", folder / "settings.yaml", folder / "model.pytorch"]
+    completed([VOLSEG, *words, "-o", folder / "recipe.yaml"], threads=1)
 
 
-def measured(arguments: argparse.Namespace, folder: Path, run: str, threads: int, *words: str) -> dict[str, Any]:
+def measured(arguments: argparse.Namespace, folder: Path, run: str, threads: int, every: int) -> dict[str, Any]:
     """Segment the volume in a fresh process, print what it cost and return it."""
-    volume, output = folder / "volume.h5", folder / f"{run}.h5"
+    volume, output, words = folder / "volume.h5", folder / f"{run}.h5", ("--every", every)
     if run == PEER:
         figures = peer(arguments, "predict", folder / "model.pytorch", volume, output, *words, threads=threads)
     else:
         sets = [word for item in RUNS[run] for word in ("--set", item)]
         command = [sys.executable, __file__, "ours", folder / "recipe.safetensors", volume, output, *sets, *words]
-        figures = child(command, threads)
+        figures = report(command, threads)
     share = figures["network"][0] / figures["cpu"]
     print(f"  {run:28} {figures['cpu']:5.1f} {figures['wall']:7.1f} {figures['network'][0]:8.1f} ({share:4.0%})"
           f" {figures['peak'] / 1e6:9.0f}", flush=True)  # fmt: skip
@@ -147,17 +148,26 @@ def measured(arguments: argparse.Namespace, folder: Path, run: str, threads: int
 
 
 def ours(arguments: argparse.Namespace) -> None:
-    """Segment a file with volseg and print the figures."""
-    from volseg_core.operations import predict
+    """Segment a file with volseg and print the figures; with ``--every 0`` those after the model was loaded."""
+    from volseg_core.model import read_model
+    from volseg_core.operations import predict, resolve_recipe
+    from volseg_core.prediction.predictor import opened_job
+    from volseg_core.progress import Silent
     from volseg_core.registry import load_registry
 
-    registry, meter = load_registry(), Meter()
-    meter.watch(stand_in=arguments.stand_in)
+    registry, meter, output = load_registry(), Meter(), Path(arguments.output)
+    meter.watch(arguments.every)
     small = np.arange(2 * 32 * 32, dtype=np.uint16).astype(np.uint8).reshape(2, 32, 32)
     predict(arguments.model, small, quality="low", device="cpu", registry=registry)
-    output = {"output": arguments.output, "overwrite": True, "overrides": arguments.set}
-    with meter:
-        predict(arguments.model, arguments.volume, device="cpu", registry=registry, **output)
+    if arguments.every == 0:
+        model = read_model(Path(arguments.model))
+        recipe = resolve_recipe(registry, model.recipe, arguments.set)
+        with opened_job(registry.catalog, model, recipe, arguments.volume, device="cpu") as job, meter:
+            job.run(Silent(), output, overwrite=True)
+    else:
+        options = {"output": output, "overwrite": True, "overrides": arguments.set, "device": "cpu"}
+        with meter:
+            predict(arguments.model, arguments.volume, registry=registry, **options)
     print(json.dumps(meter.figures))
 
 
@@ -217,17 +227,15 @@ def views_of(folder: Path) -> tuple[EachView, Any]:
 
 
 def grow(arguments: argparse.Namespace, folder: Path) -> None:
-    """Print how peak memory grows with the volume where the network costs nothing."""
-    print(f"the tool alone (the network replaced by nothing), {arguments.classes} classes, 2 threads")
-    peaks: dict[str, list[int]] = {run: [] for run in (PEER, *RUNS)}
+    """Print the memory of the tools themselves: above the loaded model, the network replaced by nothing."""
+    print(f"the tool alone (a network that costs nothing, model loaded before), {arguments.classes} classes, 2 threads")
     for size in arguments.tool:
         print(f"{size}^3", flush=True)
         write_volume(folder / "volume.h5", size, arguments.classes)
-        for run, found in peaks.items():
-            found.append(measured(arguments, folder, run, 2, "--stand-in")["peak"])
-    voxels = arguments.tool[1] ** 3 - arguments.tool[0] ** 3
-    for run, (small, large) in peaks.items():
-        print(f"  {run:28} {(large - small) / voxels - 1:5.1f} bytes per voxel beyond the input")
+        for run in (PEER, *RUNS):
+            peak = measured(arguments, folder, run, 2, 0)["peak"]
+            read_before = 0 if run == PEER else 1
+            print(f"  {'':28} {peak / size**3 - read_before:.1f} bytes per voxel beyond the input", flush=True)
 
 
 @dataclass(frozen=True)
@@ -282,9 +290,9 @@ def finish(arguments: argparse.Namespace, case: str, weights: str, side: str, se
             row |= train_volseg(arguments, case, weights, seed, folder)
         else:
             row |= train_peer(arguments, trial, weights, seed, folder)
-        truth = read(folder / "test.h5", "labels")
+        truth, model = read(folder / "test.h5", "labels"), row.pop("model")
         for quality in trial.qualities[side.split(maxsplit=1)[0]]:
-            found = segment(arguments, side, row["model"], folder, quality, weights)
+            found = segment(arguments, side, model, folder, quality, weights)
             row["dice"][quality] = dices(found, truth)
     with arguments.rows.open("a") as file:
         file.write(json.dumps(row) + "\n")
@@ -323,24 +331,28 @@ def peer(arguments: argparse.Namespace, *words: object, weights: str = "random",
     extra = {"VOLSEG_NUM_WORKERS": "0", "NO_ALBUMENTATIONS_UPDATE": "1"}
     if weights == "random":
         extra["LITE0_WEIGHTS"] = ""
-    return child([arguments.peer, HERE / "peer_run.py", *words], threads, extra)
+    return report([arguments.peer, HERE / "peer_run.py", *words], threads, extra)
 
 
-def child(command: list[Any], threads: int, extra: dict[str, str] | None = None) -> dict[str, Any]:
-    """Return the last line that a process prints, which is JSON; its output is shown when it fails."""
+def completed(command: list[Any], threads: int, extra: dict[str, str] | None = None) -> str:
+    """Return what a process prints; when it fails, show its output and stop."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", **(extra or {})}
     done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr[-4000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+def report(command: list[Any], threads: int, extra: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the last line that a process prints, which is JSON."""
+    return json.loads(completed(command, threads, extra).splitlines()[-1])
 
 
 def train_peer(arguments: argparse.Namespace, trial: Trial, weights: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train the peer for about the budget; its CPU seconds count after its imports."""
     size = 96 if arguments.tiny else trial.size
     words = ["train", folder, "--axes", trial.case.axes, "--size", size, "--seed", seed, "--budget", arguments.budget]
-    words += ["--trainer", arguments.trainer, "--encoder-lr", arguments.encoder_lr]
-    return peer(arguments, *words, weights=weights)
+    return peer(arguments, *words, "--trainer", arguments.trainer, weights=weights)
 
 
 def segment(
@@ -358,8 +370,7 @@ def segment(
 def volseg(*words: object) -> float:
     """Run the command line quietly with one thread and return its CPU seconds, start-up included."""
     start = cpu_seconds()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([str(VOLSEG), *map(str, words), "-q"], check=True, stdout=subprocess.DEVNULL, env=environment)
+    completed([VOLSEG, *words, "-q"], threads=1)
     return cpu_seconds() - start
 
 

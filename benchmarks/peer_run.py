@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import functools
 import gc
+import itertools
 import json
 import logging
 import os
@@ -35,12 +36,13 @@ class Meter:
         self.network = [0.0, 0.0]
         self.figures: dict[str, Any] = {}
 
-    def watch(self, *, stand_in: bool = False) -> None:
-        """Time the networks; ``stand_in`` replaces each by one that costs nothing, which leaves the tool alone."""
+    def watch(self, every: int = 1) -> None:
+        """Time the networks; all but every n-th call, or with 0 all, are of a stand-in that costs nothing."""
         import segmentation_models_pytorch as smp
         import torch
 
         original = smp.base.SegmentationModel.forward
+        calls = itertools.count()
 
         def cheap(network: Any, image: Any) -> Any:
             classes = network.segmentation_head[0].out_channels
@@ -48,9 +50,9 @@ class Meter:
 
         @functools.wraps(original)
         def forward(network: Any, image: Any) -> Any:
-            start = CPU(), WALL()
+            start, real = (CPU(), WALL()), every > 0 and next(calls) % every == 0
             try:
-                return (cheap if stand_in else original)(network, image)
+                return (original if real else cheap)(network, image)
             finally:
                 self.network[0] += CPU() - start[0]
                 self.network[1] += WALL() - start[1]
@@ -88,19 +90,26 @@ def predict_settings(quality: str) -> dict[str, Any]:
 
 
 def predict(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Segment a file as model-predict-2d does, after a small prediction that imports everything."""
+    """Segment a file as model-predict-2d does, after a small prediction that imports everything.
+
+    With ``--every 0`` the figures begin when volume and model are loaded.
+    """
     import numpy as np
     from volume_segmantics.data import get_settings_data
     from volume_segmantics.model import VolSeg2DPredictionManager
 
     settings = get_settings_data(predict_settings(arguments.quality))
     meter = Meter()
-    meter.watch(stand_in=arguments.stand_in)
+    meter.watch(arguments.every)
     small = get_settings_data(predict_settings("low"))
     VolSeg2DPredictionManager(arguments.model, np.zeros((2, 32, 32), np.uint8), small).predict_volume_to_path(None)
+
+    def load() -> Any:
+        return VolSeg2DPredictionManager(arguments.model, Path(arguments.volume), settings)
+
+    loaded = None if arguments.every else load()
     with meter:
-        manager = VolSeg2DPredictionManager(arguments.model, Path(arguments.volume), settings)
-        manager.predict_volume_to_path(Path(arguments.output))
+        (loaded or load()).predict_volume_to_path(Path(arguments.output))
     return meter.figures
 
 
@@ -137,7 +146,10 @@ def checkpoint(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def train_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return training settings: cross-entropy, no rescaling, no early end, else the defaults of the tool."""
+    """Return training settings: cross-entropy, no rescaling, no early end, one rate for all layers, else the defaults.
+
+    The search for a rate ends at 1e-2: up to its default, 50, it has chosen rates at which networks collapsed.
+    """
     legacy = arguments.trainer == "legacy"
     return {
         "data_im_dirname": "data", "seg_im_out_dirname": "seg", "model_output_fn": "peer", "clip_data": False,
@@ -148,7 +160,7 @@ def train_settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "alpha": 0.5, "beta": 0.5, "eval_metric": "MeanIoU", "pct_lr_inc": 0.3,
         "starting_lr": 1e-5 if legacy else 1e-3, "end_lr": 1e-2, "lr_find_epochs": 1, "lr_reduce_factor": 500,
         "plot_lr_graph": False, "minmax_norm": False, "use_imagenet_norm": True, "random_seed": arguments.seed,
-        "encoder_lr_multiplier": arguments.encoder_lr, "use_sam": False, "adaptive_sam": True,
+        "encoder_lr_multiplier": 1.0, "use_sam": False, "adaptive_sam": True,
         "encoder_weights_path": False, "full_weights_path": False,
         "model": {
             "type": "U_Net", "encoder_name": "tu-tf_efficientnet_lite0",
@@ -258,7 +270,7 @@ def main() -> None:
     for name in ("model", "volume", "output"):
         job.add_argument(name)
     job.add_argument("--quality", default="high")
-    job.add_argument("--stand-in", action="store_true")
+    job.add_argument("--every", type=int, default=1, help="run the network on every n-th batch, 0: never")
     job = jobs.add_parser("train")
     job.set_defaults(work=train)
     job.add_argument("folder")
@@ -267,7 +279,6 @@ def main() -> None:
     job.add_argument("--epochs", type=int, default=0, help="default: what fits into the budget")
     job.add_argument("--budget", type=float, default=200, help="CPU seconds")
     job.add_argument("--seed", type=int, default=0)
-    job.add_argument("--encoder-lr", type=float, default=1.0)
     job.add_argument("--trainer", choices=["legacy", "lightning"], default="legacy")
     arguments = parser.parse_args()
     report, sys.stdout = sys.stdout, sys.stderr
