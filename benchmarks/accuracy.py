@@ -39,8 +39,8 @@ class Case:
     effort: tuple[str, ...]
 
 
-# Batches of two and twice the steps for the same voxels: on a quarter of the ISBI slices that neither side trains on nor
-# is scored on, Dice .745 became .760 (two seeds each; with a running average of the weights .756).
+# Batches of two and twice the steps for the same voxels: on a quarter of the ISBI slices that neither side trains on
+# nor is scored on, Dice .745 became .760 (two seeds each; with a running average of the weights .756).
 SMALL = ("train.batch=2", "train.channels_last=true", "train.epochs=4")
 SQUARE = (*SMALL, "train.steps=100", "data.window=192")
 CASES = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import volseg_core
-from volseg_core.errors import DataError, RecipeErrors, UsageError
+from volseg_core.errors import DataError, PluginError, RecipeErrors, UsageError
 
 
 def test_scores_of_arrays_by_hand():
@@ -71,6 +71,30 @@ def test_all_wrong_parameters_of_a_generator_are_reported():
         volseg_core.generate("blobs", overrides=["shap=[24, 32, 40]", "seed=many"])
     assert "Did you mean 'shape'?" in str(caught.value)
     assert "'many' is not an int" in str(caught.value)
+
+
+def test_an_exported_model_is_inspected_and_predicts_without_torch(trained, tmp_path):
+    model = volseg_core.export(trained.run, output=tmp_path / "em.onnx").path
+    code = (
+        "import sys, volseg_core\n"
+        "from volseg_core.model import read_model\n"
+        f"assert read_model({str(model)!r}).export\n"
+        f"volseg_core.predict({str(model)!r}, {str(trained.volume)!r}, output={str(tmp_path / 'seg.h5')!r})\n"
+        f"assert volseg_core.verify({str(model)!r}, device='cpu')[0].good\n"
+        "print([name for name in ('torch', 'lightning', 'timm', 'onnx') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    wanted = volseg_core.predict(trained.run, trained.volume, runtime="torch").labels
+    with h5py.File(tmp_path / "seg.h5") as file:
+        assert (file["labels"][:] == wanted).mean() >= 0.9999
+
+
+def test_what_is_not_installed_is_said_with_the_extra_that_brings_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("volseg_core.operations.importable", lambda name: name not in ("torch", "onnx"))
+    with pytest.raises(PluginError) as raised:
+        volseg_core.train("slices", data="a.h5", labels="a.h5", output=tmp_path / "run")
+    assert str(raised.value) == 'train: needs torch, which is not installed.\n  pip install "volseg[train]"'
 
 
 def test_scoring_and_reading_models_import_no_torch(trained, tmp_path):

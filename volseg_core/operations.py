@@ -61,6 +61,7 @@ def train(
     Raises:
         VolsegError: what is wrong, before anything is written; DivergedError when the loss is not finite.
     """
+    _require("train", ("torch", "lightning", "safetensors"), "train")
     registry = registry or load_registry()
     resolved = resolve_recipe(registry, recipe, overrides)
     if frozen:
@@ -320,12 +321,7 @@ def export(
         raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
     if not path.parent.is_dir():
         raise DataError(str(path.parent), "does not exist")
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not importable(name)]
-    if missing:
-        what = f"needs {', '.join(missing)}, which is not installed"
-        raise PluginError(
-            "export", what, notes=['pip install "volseg[export,cpu]", or with a GPU "volseg[export,gpu]"']
-        )
+    _require("export", ("torch", "onnx", "onnxscript", "onnxruntime"), "train,export,cpu", "train,export,gpu")
     from volseg_core.exporting.exporter import export_model
 
     return export_model(registry, file, resolve_recipe(registry, file.recipe), path, exporter=exporter)
@@ -410,6 +406,14 @@ def _model_and_recipe(
     if file.export or (exported_path(file) is not None and onnx_is_faster(device)):
         recipe = resolve_recipe(registry, file.recipe, [*overrides, "predict.runtime=onnxruntime"])
     return file, recipe
+
+
+def _require(where: str, packages: Sequence[str], *extras: str) -> None:
+    """Raise a PluginError when packages that an operation needs are not installed; ``extras`` would bring them."""
+    missing = [name for name in packages if not importable(name)]
+    if missing:
+        ways = ", or with a GPU ".join(f'"volseg[{extra}]"' for extra in extras)
+        raise PluginError(where, f"needs {', '.join(missing)}, which is not installed", notes=[f"pip install {ways}"])
 
 
 def _several(items: Volumes) -> list[VolumeLike]:

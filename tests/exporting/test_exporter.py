@@ -151,9 +151,13 @@ def test_what_cannot_be_exported_or_used_is_refused(exported, tmp_path):
         volseg_core.predict(exported / "model.onnx", np.zeros((2, 32, 32), np.float32), runtime="torch")
     with pytest.raises(UsageError, match="is an exported model. Give the run"):
         volseg_core.train(
-            "slices", data=np.random.default_rng(0).normal(size=(9, 32, 32)), labels=np.arange(9 * 32 * 32).reshape(9, 32, 32) % 3,
-            output=tmp_path / "t", start_from=exported / "model.onnx", overrides=["model.encoder=resnet18"],
-        )  # fmt: skip
+            "slices",
+            data=np.random.default_rng(0).normal(size=(9, 32, 32)),
+            labels=np.arange(9 * 32 * 32).reshape(9, 32, 32) % 3,
+            output=tmp_path / "t",
+            start_from=exported / "model.onnx",
+            overrides=["model.encoder=resnet18"],
+        )
 
 
 def test_a_model_of_others_is_named_for_what_it_lacks(exported, tmp_path):
