@@ -70,7 +70,7 @@ def _check_data(registry: Registry, data: tuple[str, ...], labels: tuple[str, ..
 def _machine(registry: Registry) -> dict[str, Any]:
     import sys
 
-    from volseg_core import machine, provenance
+    from volseg_core import accelerators, machine, provenance
 
     failed = registry.plugins.failed()
     return {
@@ -82,6 +82,7 @@ def _machine(registry: Registry) -> dict[str, Any]:
         "shared memory": _gigabytes(machine.shared_memory()),
         **{name: provenance.installed_version(name) or "not installed" for name in provenance.LIBRARIES},
         "gpu": _gpu(),
+        "onnxruntime on a gpu": accelerators.describe_cuda_provider(),
         "registry": str(registry.file.path or "none"),
         "plugins": f"{len(registry.plugins.records)} found, {len(failed)} not loaded",
         **{f"plugin {record.id}": f"{record.status}: {record.reason}" for record in failed},

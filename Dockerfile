@@ -1,0 +1,61 @@
+# Two images from one file, both for NVIDIA GPUs and for CPUs; wheels bring CUDA, so that the base is plain Debian.
+#   docker build -t volseg .                              train, predict, export
+#   docker build --target infer -t volseg:infer .         predict exported models; no torch
+ARG BASE_IMAGE=debian:bookworm-slim
+
+FROM ${BASE_IMAGE} AS base
+ARG DEBIAN_FRONTEND=noninteractive
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && python3 -m venv /opt/volseg/env
+# Any user may run it (docker run --user $(id -u):$(id -g)): home and caches are open to all.
+# /plugins is looked in first: mount packages there (pip install --no-deps --target site volseg-acme; -v $PWD/site:/plugins).
+ENV PATH=/opt/volseg/env/bin:$PATH \
+    HOME=/home/volseg \
+    PYTHONPATH=/plugins \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    NO_ALBUMENTATIONS_UPDATE=1 \
+    OMP_WAIT_POLICY=PASSIVE \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+RUN groupadd --gid 1000 volseg && useradd --uid 1000 --gid 1000 --home-dir /home/volseg --create-home volseg \
+ && chmod 1777 /home/volseg && mkdir -m 1777 /workspace && mkdir /plugins
+WORKDIR /opt/volseg
+
+# Packages first: a change of the code alone does not install them again.
+FROM base AS infer-packages
+ARG PIP_INDEX_URL
+COPY pyproject.toml constraints.txt ./
+COPY tools/requirements.py tools/
+RUN python tools/requirements.py gpu > requirements.txt \
+ && pip install --no-cache-dir --no-compile --constraint constraints.txt --requirement requirements.txt
+
+FROM base AS train-packages
+ARG PIP_INDEX_URL
+COPY pyproject.toml constraints.txt ./
+COPY tools/requirements.py tools/
+# one resolve, so that torch and the ONNX runtime agree on their CUDA libraries
+RUN python tools/requirements.py all > requirements.txt \
+ && pip install --no-cache-dir --no-compile --constraint constraints.txt --requirement requirements.txt
+
+FROM infer-packages AS infer
+ARG PIP_INDEX_URL
+COPY . source
+RUN pip install --no-cache-dir --no-deps ./source && mv source/registry.yaml . && rm -rf source \
+ && python -m volseg_core.accelerators && volseg --version
+USER volseg
+WORKDIR /workspace
+ENTRYPOINT ["volseg"]
+CMD ["--help"]
+
+FROM train-packages AS train
+ARG PIP_INDEX_URL
+COPY . source
+RUN pip install --no-cache-dir --no-deps ./source && mv source/registry.yaml . && rm -rf source \
+ && python -m volseg_core.accelerators && volseg --version
+USER volseg
+WORKDIR /workspace
+ENTRYPOINT ["volseg"]
+CMD ["--help"]
