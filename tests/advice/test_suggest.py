@@ -103,7 +103,7 @@ def test_a_gpu_gets_larger_batches_and_more_steps():
     image = stack()
     small, _ = suggested(volume(image), volume(halves(image)), LAPTOP)
     large, text = suggested(volume(image), volume(halves(image)), SERVER)
-    assert (small["train"]["batch"], large["train"]["batch"]) == (4, 16)
+    assert (small["train"]["batch"], large["train"]["batch"]) == (2, 16)
     assert large["train"]["epochs"] > small["train"]["epochs"]
     assert "on a GPU with 40 GiB" in text
 
