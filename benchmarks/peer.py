@@ -253,7 +253,7 @@ DEEP = {"peer": ("low", "medium", "high"), "volseg": ("low", "medium", "high")}
 BALANCED = ("data.sampler=balanced", "loss=[{use: cross-entropy, weights: auto}, {use: dice, classes: foreground}]")
 TRIALS = {
     "isbi-crop": Trial(CASES["isbi-crop"], 256, ("data.window=192",), FLAT),
-    "vnc": Trial(Case("vnc_sstem", "labels", np.s_[:8], np.s_[8:10], "z", ()), 576, BALANCED, FLAT),
+    "vnc": Trial(Case("vnc_sstem", "labels", np.s_[:8], np.s_[8:10], "z", ()), 288, BALANCED, FLAT),
     "fib25": Trial(CASES["fib25"], 224, (), DEEP),
 }
 
@@ -324,6 +324,16 @@ def shrink(folder: Path) -> None:
                 file[name] = values
 
 
+def tile(path: Path, size: int) -> None:
+    """Lay the tiles of every slice one after the other."""
+    with h5py.File(path, "r+") as file:
+        for name in ("data", "labels"):
+            z, y, x = file[name].shape
+            tiles = file[name][()].reshape(z, y // size, size, x // size, size).swapaxes(2, 3)
+            del file[name]
+            file[name] = tiles.reshape(-1, size, size)
+
+
 def peer(arguments: argparse.Namespace, *words: object, weights: str = "random", threads: int = 1) -> dict[str, Any]:
     """Return what `peer_run.py` reports."""
     if not arguments.peer:
@@ -349,8 +359,13 @@ def report(command: list[Any], threads: int, extra: dict[str, str] | None = None
 
 
 def train_peer(arguments: argparse.Namespace, trial: Trial, weights: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Train the peer for about the budget; its CPU seconds count after its imports."""
+    """Train the peer for about the budget; its CPU seconds count after its imports.
+
+    Slices larger than its training images are cut into tiles, which it would scale down.
+    """
     size = 96 if arguments.tiny else trial.size
+    if trial.case.axes == "z":
+        tile(folder / "train.h5", size)
     words = ["train", folder, "--axes", trial.case.axes, "--size", size, "--seed", seed, "--budget", arguments.budget]
     return peer(arguments, *words, "--trainer", arguments.trainer, weights=weights)
 

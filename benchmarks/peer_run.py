@@ -227,20 +227,22 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     (settings / "2d_model_train_settings.yaml").write_text(yaml.safe_dump(train_settings(arguments)))
     volume = str(folder / "train.h5")
     sys.argv = ["model-train-2d", "--data", volume, "--labels", volume, "--data_dir", str(folder)]
+    rates: list[float] = []
     if arguments.trainer == "legacy":
         sys.argv.append("--legacy-trainer")
-        on_cpu()
+        on_cpu(rates)
     else:
         (settings / "pipeline.yaml").write_text(AUGMENTATIONS)
     start = CPU(), WALL()
     train_2d_model.main()
     model = str(next(folder.glob("*.pytorch")))
-    return {"cpu": CPU() - start[0], "wall": WALL() - start[1], "epochs": arguments.epochs, "model": model}
+    spent = {"cpu": CPU() - start[0], "wall": WALL() - start[1]}
+    return {**spent, "epochs": arguments.epochs, "rates": rates, "model": model}
 
 
-def on_cpu() -> None:
-    """Make the trainer of 0.3 use the CPU."""
-    from volume_segmantics.model.operations import trainer_model_manager, vol_seg_2d_trainer
+def on_cpu(rates: list[float]) -> None:
+    """Make the trainer of 0.3 use the CPU, and note the rates that it finds."""
+    from volume_segmantics.model.operations import trainer_lr_finder, trainer_model_manager, vol_seg_2d_trainer
     from volume_segmantics.utilities import base_data_utils
 
     def to_cpu(function: Any) -> Any:
@@ -249,6 +251,12 @@ def on_cpu() -> None:
     def prepare(batch: Any, _: Any, labels: int) -> Any:
         return original(batch, "cpu", labels)
 
+    def search(*arguments: Any, **options: Any) -> float:
+        rates.append(float(find(*arguments, **options)))
+        return rates[-1]
+
+    finder = trainer_lr_finder.LearningRateFinder
+    find, finder.find_optimal_lr = finder.find_optimal_lr, search
     original = base_data_utils.prepare_training_batch
     base_data_utils.prepare_training_batch = prepare
     trainer_model_manager.create_model_on_device = to_cpu(trainer_model_manager.create_model_on_device)
