@@ -122,9 +122,12 @@ def test_starting_again_removes_the_old_folds_and_nothing_of_the_users(folds, tm
     run = tmp_path / "run"
     shutil.copytree(folds.folder, run)
     (run / "fold-notes").mkdir()
+    for name in ("model.onnx", "model.vectors.npz"):
+        (run / name).write_bytes(b"of the old weights")
     (run / "fold-notes" / "mine.txt").write_text("kept")
     train(run, "data.folds=0", "data.val.fraction=0.3", overwrite=True)
     assert sorted(path.name for path in run.glob("fold*")) == ["fold-notes"]
+    assert not list(run.glob("model.*"))
 
 
 def test_fine_tuning_an_ensemble_asks_for_one_of_its_folds(folds, tmp_path):

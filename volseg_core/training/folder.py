@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import DataError, UsageError
-from volseg_core.model import WEIGHTS
+from volseg_core.exporting.vectors import vectors_path
+from volseg_core.model import EXPORTED, WEIGHTS
 from volseg_core.provenance import environment, keep_local_plugins, write_json, write_text
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def clear(folder: Path) -> None:
         "lr_range.csv",
         "lr_range.json",
         WEIGHTS,
+        EXPORTED,
+        vectors_path(folder / EXPORTED).name,
     ):
         (folder / name).unlink(missing_ok=True)
 
