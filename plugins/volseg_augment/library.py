@@ -1,8 +1,7 @@
-"""albumentations: the permissive release, without a look for updates and without threads of its own."""
+"""albumentations: the permissive release, without threads of its own."""
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import PackageNotFoundError, version
 
 from volseg_core.api import PluginError
@@ -23,9 +22,8 @@ def refuse_successor() -> None:
 
 
 refuse_successor()
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-import albumentations  # noqa: E402 - only after the check and the variable above
+import albumentations  # noqa: E402 - only after the check
 import cv2  # noqa: E402 - beside albumentations
 
 # Data workers are processes: threads of OpenCV would only compete with each other.

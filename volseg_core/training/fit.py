@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -232,7 +231,6 @@ def _finish(catalog: Catalog, prepared: Prepared, folder: Path, checkpoints: Che
 
 def _quieten() -> None:
     """Silence what says nothing to a user of volseg."""
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\..*")
