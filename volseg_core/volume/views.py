@@ -119,8 +119,9 @@ def plane_rotations(axis: int, *, mirrored: bool = False) -> list[View]:
 def _legacy12() -> list[tuple[View, int]]:
     """Return the 12 passes of Volume Segmantics' "high quality" as 8 distinct slice sets and their multiplicity.
 
-    It rotates the volume by quarter turns in the (z, y) plane and takes the slices of all three axes each time;
-    a slice set is known by its slicing axis and the orientation of its planes, whatever order it is walked in.
+    It rotates the volume by quarter turns in the (z, y) plane and takes the slices of all three axes each time, those
+    along x by swapping x and z, which leaves planes (y, z). A slice set is known by its slicing axis and the
+    orientation of its planes, whatever order it is walked in.
     """
     found: dict[tuple[tuple[int, int, int], tuple[bool, bool]], tuple[View, int]] = {}
     turns = [
@@ -131,7 +132,7 @@ def _legacy12() -> list[tuple[View, int]]:
     ]
     for turn in turns:
         for axis in range(3):
-            plane = [other for other in range(3) if other != axis]
+            plane = ([1, 2], [0, 2], [1, 0])[axis]
             order = (turn.order[axis], turn.order[plane[0]], turn.order[plane[1]])
             flips = (turn.flips[plane[0]], turn.flips[plane[1]])
             view, weight = found.get((order, flips), (View(order, (False, *flips)), 0))

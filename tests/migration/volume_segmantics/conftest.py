@@ -173,9 +173,10 @@ def save_checkpoint(model_types, monkeypatch, tmp_path):
     def save(network, structure, name="model.pytorch", prefix="", codes=None, **more) -> Path:
         path = tmp_path / name
         state = network.state_dict()
+        kind = structure["type"]  # their newer trainer writes the name itself
         content = {
             "model_state_dict": type(state)((f"{prefix}{key}", value) for key, value in state.items()),
-            "model_struc_dict": {**structure, "type": model_types[structure["type"]]},
+            "model_struc_dict": {**structure, "type": model_types[kind] if kind in model_types.__members__ else kind},
             "optimizer_state_dict": torch.optim.AdamW(network.parameters()).state_dict(),
             "loss_val": np.float64(0.25),
             "label_codes": codes or {},

@@ -62,6 +62,26 @@ def test_the_imported_model_gives_the_same_logits(save_checkpoint, settings_file
     assert [(item.id, item.name) for item in model.spec.classes.classes] == [(0, "0"), (1, "1"), (2, "2")]
 
 
+class Pipeline(torch.nn.Module):
+    """The network of its newer trainer: a U-Net whose parts have other names."""
+
+    def __init__(self, unet):
+        super().__init__()
+        self.encoder = unet.encoder
+        self.decoders = torch.nn.ModuleList([unet.decoder])
+        self.heads = torch.nn.ModuleList([torch.nn.ModuleDict({"conv": unet.segmentation_head[0]})])
+
+
+def test_a_model_of_the_newer_trainer_is_a_unet_if_its_one_head_is_semantic(save_checkpoint, settings_files, tmp_path):
+    theirs = network()
+    kind = structure("PIPELINE_MULTITASK_UNET", encoder_depth=5, heads=[{"name": "semantic", "out_channels": 3}])
+    checkpoint = save_checkpoint(Pipeline(theirs), kind)
+    _, ours = imported(settings_files, checkpoint, tmp_path)
+    batch = torch.randn(2, 1, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(ours(batch), theirs(batch))
+
+
 def test_neighbouring_slices_and_names_of_classes_are_carried(save_checkpoint, settings_files, tmp_path):
     theirs = network(channels=5)
     checkpoint = save_checkpoint(theirs, structure(channels=5), codes={0: "resin", 1: "cell", 2: "villus"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from volseg_core.migration.settings import Settings, Transfer
@@ -20,10 +21,17 @@ def carried(training=None, **content):
     return recipe, left
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [("medium", "medium"), ("high", "legacy12"), ("HIGH", "legacy12")])
-def test_qualities(theirs, ours):
-    assert carried(quality=theirs)[0] == {"predict.quality": ours}
-    assert sum(weight for _, weight in preset(ours)) == {"medium": 3, "legacy12": 12}[ours]
+@pytest.mark.parametrize("theirs", ["high", "HIGH"])
+def test_high_quality_is_the_set_of_its_twelve_passes(theirs):
+    assert carried(quality=theirs)[0] == {"predict.quality": "legacy12"}
+
+
+def test_medium_quality_is_the_part_of_it_that_is_not_turned():
+    views = [View.parse(name) for name in carried(quality="medium")[0]["predict.views"]]
+    volume = np.arange(4 * 5 * 6).reshape(4, 5, 6)
+    for axis, view in enumerate(views):
+        np.testing.assert_array_equal(view.apply(volume), volume.swapaxes(0, axis))
+    assert set(views) < {view for view, _ in preset("legacy12")}
 
 
 def test_one_direction_is_the_axis_that_was_named():

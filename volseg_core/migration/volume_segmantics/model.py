@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import DataError, VolsegError
-from volseg_core.migration.checkpoint import plain_names, read_checkpoint
+from volseg_core.migration.checkpoint import PREFIXES, plain_names, read_checkpoint
 from volseg_core.migration.volume_segmantics.network import ARCHITECTURES, TYPES, untrained
 from volseg_core.volume import ClassMap, ClassName
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _ENUM = "ModelType"
 _MODULES = ("volume_segmantics.utilities.base_data_utils", "volume_segmantics.utilities.config")
 _GETATTR = ("builtins.getattr", "__builtin__.getattr")
+_PIPELINE = "PIPELINE_MULTITASK_UNET"
 _STRUCTURE = ("type", "encoder_name", "encoder_weights", "encoder_depth", "in_channels", "classes")
 
 
@@ -84,6 +85,11 @@ def read_model(path: Path) -> Checkpoint:
         raise DataError(where, "is no checkpoint of Volume Segmantics: it lacks model_struc_dict or model_state_dict")
     kind = structure.get("type")
     name = kind.name if isinstance(kind, ModelKind) else str(kind)
+    if name == _PIPELINE and _semantic_alone(structure.get("heads")):
+        # the network of its newer trainer: with one head it is a U-Net under other names
+        structure = {key: value for key, value in structure.items() if key != "heads"}
+        tensors = {_unet_name(key): value for key, value in tensors.items()}
+        name = "U_NET"
     if name not in ARCHITECTURES:
         raise DataError(where, f"holds a network of type {name}, which has no equivalent here")
     if extra := sorted(set(structure) - set(_STRUCTURE)):
@@ -103,6 +109,18 @@ def read_model(path: Path) -> Checkpoint:
         _class_names(content.get("label_codes"), classes),
         plain_names(tensors),
     )
+
+
+def _semantic_alone(heads: object) -> bool:
+    return isinstance(heads, list) and [item.get("name") for item in heads if isinstance(item, dict)] == ["semantic"]
+
+
+def _unet_name(name: str) -> str:
+    for theirs, ours in (("decoders.0.", "decoder."), ("heads.0.conv.", "segmentation_head.0.")):
+        before, found, after = name.partition(theirs)
+        if found and before in ("", *PREFIXES):
+            return f"{before}{ours}{after}"
+    return name
 
 
 def _positive(structure: Mapping[str, Any], key: str, default: int, where: str) -> int:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from volseg_core.migration.settings import Settings, Transfer
 
-_QUALITIES = {"medium": "medium", "high": "legacy12"}
+_MEDIUM = ("z", "y", "x,y,z")
+"""Its three directions; it takes the slices along x transposed."""
 _SLIDING = ("sw_roi_size", "sw_overlap", "sw_batch_size", "sw_mode")
 _SAME_RULE = ("clip_data", "st_dev_factor")
 
@@ -40,9 +41,11 @@ def carry_prediction(settings: Settings, transfer: Transfer, training: Mapping[s
 
 def _views(settings: Settings, transfer: Transfer) -> None:
     quality, axis = settings.word("quality").lower(), settings.word("prediction_axis").lower()
-    if quality in _QUALITIES:
-        note = " (12 passes, 4 of them repeats; 'high' has 12 distinct ones)" if quality == "high" else ""
-        transfer.carry("predict.quality", _QUALITIES[quality], f"quality {quality}{note}")
+    if quality == "high":
+        note = "quality high (12 passes, 4 of them repeats; 'high' has 12 distinct ones)"
+        transfer.carry("predict.quality", "legacy12", note)
+    elif quality == "medium":
+        transfer.carry("predict.views", list(_MEDIUM), "quality medium, with slices along x transposed as there")
     elif quality == "low":
         if axis in tuple(AXES):
             transfer.carry("predict.views", [axis], f"quality low along prediction_axis {axis.upper()}")
