@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import pickle
-import time
 from typing import Any
 
 import numpy as np
@@ -163,15 +162,3 @@ def test_image_and_labels_stay_aligned(name: str, height: int, width: int, still
         # interpolates across the cut
         assert np.quantile(far, 0.95) <= 1.3
         assert far.max() <= (1.3 if name != "em" else np.inf)
-
-
-@EACH
-def test_a_window_takes_a_few_milliseconds(name: str) -> None:
-    image, labels = noise(0, 256, 256, 1)
-    augment = MADE[name]
-    augment(image, labels, 0)
-    start = time.process_time()
-    for seed in range(20):
-        augment(image, labels, seed)
-    # 1 to 4 ms on one core of 2.x GHz; the limit leaves room for a loaded one
-    assert (time.process_time() - start) / 20 < 0.02

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +12,6 @@ import pytest
 
 Make = Callable[..., Any]
 
-VOLSEG = Path(sys.executable).with_name("volseg")
 NEVER = ("torch", "numpy", "lightning", "monai", "onnxruntime", "scipy", "albumentations", "matplotlib", "h5py")
 LIGHT = (*NEVER, "yaml", "pydantic", "rich", "pluggy", "packaging", "volseg_core.discovery", "volseg_core.registry")
 
@@ -55,16 +53,10 @@ def test_listings_discover_and_import_no_target(tmp_path: Path, args: Any) -> No
     assert not modules.intersection((*NEVER, "pydantic", "rich"))
 
 
-@pytest.mark.parametrize(("args", "budget"), [(("--help",), 0.2), (("plugins", "list"), 0.25)])
-def test_cpu_time_is_within_the_budget(tmp_path: Path, args: Any, budget: Any) -> None:
-    assert min(cpu_seconds(tmp_path, args) for _ in range(7)) < budget
-
-
-def cpu_seconds(folder: Any, args: Any) -> Any:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([VOLSEG, *args], cwd=folder, capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+@pytest.mark.parametrize(("args", "limit"), [(("--help",), 160), (("plugins", "list"), 290)])
+def test_few_modules_are_imported(tmp_path: Path, args: Any, limit: int) -> None:
+    """Imports are what these commands cost; benchmarks/startup.py takes the time, which depends on the machine."""
+    assert len(imported(tmp_path, *args)) < limit
 
 
 def test_a_misspelt_command_gets_a_suggestion(volseg_project: Make) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,7 +54,6 @@ def closed_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.usefixtures("closed_port")
 @pytest.mark.parametrize(("name", "weights", "chosen", "source"), ENCODERS)
 def test_a_refused_connection_is_a_resource_error(name: str, weights: str, chosen: str, source: str) -> None:
-    start = time.perf_counter()
     with pytest.raises(ResourceError) as caught:
         build(name=name, in_channels=1, weights=weights)
     text = str(caught.value)
@@ -64,7 +62,6 @@ def test_a_refused_connection_is_a_resource_error(name: str, weights: str, chose
     )
     assert "Connection refused" in text
     assert text.endswith(WAYS_ON)
-    assert time.perf_counter() - start < 10
 
 
 def keep(folder: Path, name: str, weights: str, tensors: dict[str, torch.Tensor]) -> None:

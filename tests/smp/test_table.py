@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import cProfile
+import io
+import pstats
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,13 +123,12 @@ def test_an_unknown_encoder_is_a_usage_error() -> None:
         find("resnet19")
 
 
-def test_loading_the_table_is_cheap() -> None:
-    code = (
-        "import time, volseg_core.api, volseg_smp.table as t; best = 1.0\n"
-        "for _ in range(5):\n"
-        "    t._rows.cache_clear(); start = time.process_time(); t.descriptors()\n"
-        "    best = min(best, time.process_time() - start)\n"
-        "print(best)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 0.015
+def test_loading_the_table_takes_few_calls_for_each_row() -> None:
+    """Every listing loads it; about 15 calls a row are 9 ms for all."""
+    from volseg_smp import table
+
+    table._rows.cache_clear()
+    profile = cProfile.Profile()
+    rows = profile.runcall(lambda: len(list(table.descriptors())))
+    assert rows > 1000
+    assert pstats.Stats(profile, stream=io.StringIO()).total_calls < 20 * rows
