@@ -47,7 +47,7 @@ CASES = {
     "isbi-crop": Case("isbi2012_em", "labels", np.s_[:16, :256, :256], np.s_[16:20], "z", SQUARE),
     "isbi": Case("isbi2012_em", "labels", np.s_[:16], np.s_[16:20], "z", SQUARE),
     # most windows of a slab are oblong and cost less than 192 x 192
-    "fib25": Case("fib25_medulla", "labels_membrane", np.s_[:72], np.s_[80:104], "zyx", (*SMALL, "train.steps=150")),
+    "fib25": Case("fib25_medulla", "labels_membrane", np.s_[:72], np.s_[80:104], "zyx", (*SMALL, "train.steps=172")),
 }
 VOLSEG = Path(sys.executable).with_name("volseg")
 SETTINGS = {"volseg": [], "volseg, nothing held out": ["data.val.fraction=0"]}
