@@ -1,4 +1,4 @@
-# make demo: environment, synthetic volume, training, prediction, scores, pictures. make test: the tests.
+# make demo: environment, synthetic volume, training, export, prediction, scores, pictures. make test: the tests.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
