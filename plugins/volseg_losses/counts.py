@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ class SoftCounts(NamedTuple):
     voxels: Tensor
 
 
-class OverlapLoss(nn.Module):
+class OverlapLoss(nn.Module, ABC):
     """The mean over the classes of what `missed` says of each.
 
     A class without a labelled voxel has no overlap to speak of and is left out of the mean: what is predicted of it
@@ -63,9 +64,9 @@ class OverlapLoss(nn.Module):
         spurious = counts.predicted.sum(dim=1, keepdim=True) / counts.voxels.clamp_min(1)
         return mean_over_classes(missed, present, otherwise=spurious, rows=counts.voxels > 0)
 
+    @abstractmethod
     def missed(self, counts: SoftCounts) -> Tensor:
         """Return the loss (R, K) of each class; ``counts.labelled`` is above 0."""
-        raise NotImplementedError
 
 
 def soft_counts(inputs: LossInputs, *, task: str, classes: str, average: str, power: int = 1) -> SoftCounts:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import array_api_compat
 import numpy as np
 
 from volseg_merges.scores import Box, ScoreMerge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from volseg_core.api import MergeResult
 
 FULL = 32767
 
@@ -62,6 +66,13 @@ class Mean(ScoreMerge):
             self._state[index][where] += steps
         if self._keeps_squares:
             self._squares[where] += (squares + rest * rest) * weight
+
+    def result(self, where: Box, wanted: Sequence[str] = ("labels",)) -> MergeResult:
+        """Return what every merge of scores gives, and the variance over views; raises as `ScoreMerge.result`."""
+        found = super().result(where, wanted)
+        if "variance" not in wanted:
+            return found
+        return replace(found, variance=self._variance(array_api_compat.array_namespace(self._state), where))
 
     def _scores(self, xp: Any, where: Box) -> Sequence[Any]:
         sums = [score[where] for score in self._state]

@@ -90,8 +90,6 @@ class ScoreMerge(ABC):
             extra["probabilities"] = probabilities if "probabilities" in wanted else None
             extra["confidence"] = xp.max(probabilities, axis=0) if "confidence" in wanted else None
             extra["entropy"] = entropy(xp, probabilities) if "entropy" in wanted else None
-        if "variance" in wanted:
-            extra["variance"] = self._variance(xp, where)
         return MergeResult(labels, **extra)
 
     def _allocate(self, xp: Any, shape: tuple[int, ...], device: Any) -> None:
@@ -109,10 +107,6 @@ class ScoreMerge(ABC):
     def _probabilities(self, xp: Any, scores: Sequence[Any]) -> Any:
         """Return probabilities ``(C, *box)`` float32 of the scores: each one's share unless a merge says otherwise."""
         return shares(xp, scores)
-
-    def _variance(self, xp: Any, where: Box) -> Any:
-        """Return the variance over views; for merges that have it in ``gives``."""
-        raise NotImplementedError
 
     def _count(self, view: int, amount: int, voxels: int) -> None:
         """Refuse more than the announced weight before it can overflow the state."""

@@ -24,6 +24,21 @@ def _softmax_views(seed: int, views: int, classes: int, shape: tuple[int, int, i
     return (exponential / exponential.sum(1, keepdims=True)).astype(np.float32)
 
 
+def _one_voxel(*rows: tuple[float, ...]) -> list[np.ndarray]:
+    """Views of a single voxel, from a row of probabilities for each."""
+    return [np.array(row, np.float32).reshape(-1, 1, 1, 1) for row in rows]
+
+
+def _merged(merge: Any, views: Any, weights: list[int] | None = None) -> Any:
+    """What a merge gives of whole views (C, Z, Y, X): all that merges of scores can give."""
+    weights = weights or [1] * len(views)
+    everywhere = (slice(None),) * 3
+    merge.start(tuple(views[0].shape[1:]), views[0].shape[0], sum(weights))
+    for view, (probabilities, weight) in enumerate(zip(views, weights, strict=True)):
+        merge.add(probabilities, everywhere, view, weight)
+    return merge.result(everywhere, ("labels", "confidence", "probabilities", "entropy"))
+
+
 def _boxes(seed: int, shape: tuple[int, int, int]) -> Iterator[Slices]:
     """Boxes that partition the shape, cut at random planes, in random order."""
     rng = np.random.default_rng(seed)
@@ -50,6 +65,16 @@ def _build(name: str, views: int = 1, classes: int = 2, wanted: tuple[str, ...] 
 @pytest.fixture(scope="session")
 def build() -> Callable[..., Any]:
     return _build
+
+
+@pytest.fixture(scope="session")
+def one_voxel() -> Callable[..., list[np.ndarray]]:
+    return _one_voxel
+
+
+@pytest.fixture(scope="session")
+def merged() -> Callable[..., Any]:
+    return _merged
 
 
 @pytest.fixture(scope="session")
