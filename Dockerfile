@@ -5,6 +5,7 @@ ARG BASE_IMAGE=debian:bookworm-slim
 
 FROM ${BASE_IMAGE} AS base
 ARG DEBIAN_FRONTEND=noninteractive
+ARG PIP_INDEX_URL
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
@@ -16,46 +17,32 @@ ENV PATH=/opt/volseg/env/bin:$PATH \
     PYTHONPATH=/plugins \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    NO_ALBUMENTATIONS_UPDATE=1 \
     OMP_WAIT_POLICY=PASSIVE \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN groupadd --gid 1000 volseg && useradd --uid 1000 --gid 1000 --home-dir /home/volseg --create-home volseg \
  && chmod 1777 /home/volseg && mkdir -m 1777 /workspace && mkdir /plugins
+ENTRYPOINT ["volseg"]
+CMD ["--help"]
 WORKDIR /opt/volseg
+COPY pyproject.toml constraints.txt ./
+COPY tools/requirements.py tools/install-in-image tools/
 
 # Packages first: a change of the code alone does not install them again.
 FROM base AS infer-packages
-ARG PIP_INDEX_URL
-COPY pyproject.toml constraints.txt ./
-COPY tools/requirements.py tools/
-RUN python tools/requirements.py gpu > requirements.txt \
- && pip install --no-cache-dir --no-compile --constraint constraints.txt --requirement requirements.txt
+RUN tools/install-in-image packages gpu
 
 FROM base AS train-packages
-ARG PIP_INDEX_URL
-COPY pyproject.toml constraints.txt ./
-COPY tools/requirements.py tools/
-# one resolve, so that torch and the ONNX runtime agree on their CUDA libraries
-RUN python tools/requirements.py all > requirements.txt \
- && pip install --no-cache-dir --no-compile --constraint constraints.txt --requirement requirements.txt
+RUN tools/install-in-image packages all
 
 FROM infer-packages AS infer
-ARG PIP_INDEX_URL
 COPY . source
-RUN pip install --no-cache-dir --no-deps ./source && mv source/registry.yaml . && rm -rf source \
- && python -m volseg_core.accelerators && volseg --version
+RUN tools/install-in-image volseg
 USER volseg
 WORKDIR /workspace
-ENTRYPOINT ["volseg"]
-CMD ["--help"]
 
 FROM train-packages AS train
-ARG PIP_INDEX_URL
 COPY . source
-RUN pip install --no-cache-dir --no-deps ./source && mv source/registry.yaml . && rm -rf source \
- && python -m volseg_core.accelerators && volseg --version
+RUN tools/install-in-image volseg
 USER volseg
 WORKDIR /workspace
-ENTRYPOINT ["volseg"]
-CMD ["--help"]
