@@ -26,9 +26,9 @@ from random_model import write_random_model
 import volseg_core
 from volseg_core.machine import thread_count, torch_device
 from volseg_core.network import trained_network
-from volseg_core.operations import resolve_recipe
 from volseg_core.prediction.predictor import opened_job
 from volseg_core.prediction.segment import Segmenter
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 
 if TYPE_CHECKING:

@@ -150,9 +150,10 @@ def measured(arguments: argparse.Namespace, folder: Path, run: str, threads: int
 def ours(arguments: argparse.Namespace) -> None:
     """Segment a file with volseg and print the figures; with ``--every 0`` those after the model was loaded."""
     from volseg_core.model import read_model
-    from volseg_core.operations import predict, resolve_recipe
+    from volseg_core.operations import predict
     from volseg_core.prediction.predictor import opened_job
     from volseg_core.progress import Silent
+    from volseg_core.recipe import resolve_recipe
     from volseg_core.registry import load_registry
 
     registry, meter, output = load_registry(), Meter(), Path(arguments.output)
@@ -212,9 +213,9 @@ def compare(folder: Path) -> None:
 def views_of(folder: Path) -> tuple[EachView, Any]:
     """Return what volseg's network says in each of the directions, and the normaliser."""
     from volseg_core.model import read_model
-    from volseg_core.operations import resolve_recipe
     from volseg_core.prediction.predictor import opened_job
     from volseg_core.prediction.segment import Segmenter
+    from volseg_core.recipe import resolve_recipe
     from volseg_core.registry import load_registry
 
     registry, model = load_registry(), read_model(folder / "recipe.safetensors")

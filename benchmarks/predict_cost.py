@@ -27,10 +27,11 @@ from random_model import write_random_model
 
 from volseg_core.machine import thread_count
 from volseg_core.network import trained_network
-from volseg_core.operations import predict, resolve_recipe
+from volseg_core.operations import predict
 from volseg_core.prediction.predictor import opened_job
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.progress import Silent
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import Registry, load_registry
 from volseg_core.volume import preset
 

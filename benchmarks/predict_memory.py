@@ -29,7 +29,8 @@ from safetensors.torch import load_file
 from volseg_core.machine import thread_count
 from volseg_core.model import read_model
 from volseg_core.network import build_network
-from volseg_core.operations import predict, resolve_recipe
+from volseg_core.operations import predict
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 
 MIB = 1 << 20

@@ -8,7 +8,7 @@ import torch
 
 from volseg_core.model import ModelFile, ModelSpec, read_model, write_model
 from volseg_core.network import build_network, size_rules
-from volseg_core.operations import resolve_recipe
+from volseg_core.recipe import resolve_recipe
 from volseg_core.volume import ClassMap, ClassName, Normalisation
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from torch.nn import functional
 
 from volseg_core.machine import thread_count
 from volseg_core.network import build_network
-from volseg_core.operations import resolve_recipe, train
+from volseg_core.operations import train
 from volseg_core.progress import Silent
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 from volseg_core.training.loaders import make_batches
 from volseg_core.training.run import prepare

@@ -59,7 +59,7 @@ def test_the_example_loss_trains(trained, tmp_path, monkeypatch):
 
 
 def test_the_example_recipe_resolves(tmp_path, monkeypatch):
-    from volseg_core.operations import resolve_recipe
+    from volseg_core.recipe import resolve_recipe
 
     monkeypatch.chdir(tmp_path)
     Path("registry.yaml").write_text(block("## Recipes", "yaml"), encoding="utf-8")
@@ -85,7 +85,7 @@ def test_it_is_short():
 
 @pytest.mark.parametrize("path", ["registry.yaml"])
 def test_the_repositorys_own_registry_resolves(path):
-    from volseg_core.operations import resolve_recipe
+    from volseg_core.recipe import resolve_recipe
 
     registry = load_registry(ROOT / path)
     for name in registry.file.recipes:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.errors import DataError, PluginError, UsageError
 from volseg_core.evaluation import run_evaluation
-from volseg_core.machine import importable, onnx_is_faster
+from volseg_core.machine import importable
 from volseg_core.model import EXPORTED, ModelFile, read_model
+from volseg_core.prediction.choose import model_and_recipe
 from volseg_core.prediction.predictor import Prediction, run_prediction
 from volseg_core.progress import Progress, Silent
-from volseg_core.recipe import Recipe, RecipeSource, find_recipe, resolve
+from volseg_core.recipe import resolve_recipe
 from volseg_core.recipe.resolve import resolve_component
 from volseg_core.registry import Registry, load_registry
 from volseg_core.training.run import RunOptions, RunResult, run_training
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from volseg_core.prediction.fusion import FusionFit
     from volseg_core.prediction.suggest import Suggestion
     from volseg_core.tuning.study import TuneResult
-
-_TORCH = "volseg/torch"
 
 PathLike = str | os.PathLike[str]
 Volumes = VolumeLike | Sequence[VolumeLike]
@@ -133,7 +132,7 @@ def predict(
         VolsegError: what is wrong with model, volume, device or output.
     """
     registry = registry or load_registry()
-    file, recipe = _model_and_recipe(registry, model, quality, overrides, device, runtime)
+    file, recipe = model_and_recipe(registry, model, quality, overrides, device, runtime)
     wishes = {"confidence": confidence, "probabilities": probabilities, "entropy": entropy, "variance": variance}
     return run_prediction(
         registry.catalog,
@@ -238,7 +237,7 @@ def fit_merge(
     from volseg_core.prediction.fusion import run_fit
 
     registry = registry or load_registry()
-    file, recipe = _model_and_recipe(registry, model, quality, overrides, device)
+    file, recipe = model_and_recipe(registry, model, quality, overrides, device)
     if file.export:
         raise UsageError(str(file.path), "is an exported model", "Fit the merge of the run, and export again.")
     path = file.path if output is None else Path(output)
@@ -277,7 +276,7 @@ def suggest_labels(
     registry = registry or load_registry()
     if score not in ("entropy", "variance"):
         raise UsageError("score", f"{score!r} is not entropy or variance")
-    file, recipe = _model_and_recipe(registry, model, quality, overrides, device)
+    file, recipe = model_and_recipe(registry, model, quality, overrides, device)
     with open_volume(registry.catalog, volume, "data", recipe.reader) as source:
         chosen = box_size(source.shape, count, size, slabs=slabs)
     done = predict(
@@ -338,7 +337,7 @@ def verify(
     from volseg_core.exporting.reading import replay
 
     registry = registry or load_registry()
-    file, recipe = _model_and_recipe(registry, model, "", (), device, "onnxruntime")
+    file, recipe = model_and_recipe(registry, model, "", (), device, "onnxruntime")
     return replay(registry.catalog, file, recipe, device)
 
 
@@ -362,50 +361,6 @@ def suggest(data: VolumeLike, labels: VolumeLike, *, registry: Registry | None =
     from volseg_core.advice.suggest import suggest as choose
 
     return choose(registry or load_registry(), data, labels)
-
-
-def resolve_recipe(
-    registry: Registry,
-    recipe: str | Mapping[str, Any],
-    overrides: Sequence[str] = (),
-    extra: Mapping[str, Any] | None = None,
-) -> Recipe:
-    """Resolve a recipe given by name, file or mapping."""
-    if isinstance(recipe, str):
-        source = find_recipe(registry, recipe)
-    else:
-        source = RecipeSource(str(recipe.get("name", "recipe")), "", recipe)
-    if source.abstract:
-        raise UsageError(f"recipe {source.name!r}", "is abstract: it only serves to be extended")
-    return resolve(registry, source, overrides, extra)
-
-
-def _model_and_recipe(
-    registry: Registry,
-    model: PathLike | ModelFile,
-    quality: str,
-    overrides: Sequence[str],
-    device: str,
-    runtime: str = "auto",
-) -> tuple[ModelFile, Recipe]:
-    """Return a model and its recipe with what the caller changes about prediction."""
-    from volseg_core.exporting.reading import exported_path
-
-    file = model if isinstance(model, ModelFile) else read_model(model)
-    if quality:
-        overrides = [f"predict.quality={quality}", *overrides]
-    foreign = [item for item in overrides if not item.strip().startswith(("predict.", "data.reader"))]
-    if foreign:
-        raise UsageError(f"--set {foreign[0]}", "prediction only takes keys of predict and data.reader")
-    chosen = any(item.strip().startswith("predict.runtime") for item in overrides)
-    if runtime != "auto":
-        overrides = [*overrides, f"predict.runtime={runtime}"]
-    recipe = resolve_recipe(registry, file.recipe, overrides)
-    if chosen or runtime != "auto" or recipe.runtime.provided.id != _TORCH:
-        return file, recipe
-    if file.export or (exported_path(file) is not None and onnx_is_faster(device)):
-        recipe = resolve_recipe(registry, file.recipe, [*overrides, "predict.runtime=onnxruntime"])
-    return file, recipe
 
 
 def _require(where: str, packages: Sequence[str], *extras: str) -> None:

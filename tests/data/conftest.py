@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from volseg_core.data.labelled import Labelled
-from volseg_core.operations import resolve_recipe
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import Registry, load_registry
 from volseg_core.volume import Grid, Normalisation
 

@@ -13,7 +13,7 @@ import volseg_core
 from volseg_core.errors import DataError, PluginError, UsageError
 from volseg_core.model import ModelSpec, read_model, write_model
 from volseg_core.network import build_network, size_rules
-from volseg_core.operations import resolve_recipe
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 from volseg_core.training.targets import output_channels
 from volseg_core.volume import ClassMap, ClassName, Normalisation

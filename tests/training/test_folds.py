@@ -15,7 +15,7 @@ import volseg_core
 from volseg_core.errors import Interrupted, UsageError
 from volseg_core.model import read_model
 from volseg_core.network import trained_network
-from volseg_core.operations import resolve_recipe
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 
 SMALL = (

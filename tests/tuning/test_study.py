@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import volseg_core
-from volseg_core.errors import DataError, DivergedError, UsageError
+from volseg_core.errors import DataError, DivergedError, RecipeErrors, UsageError
 
 SMALL = ("model.encoder=resnet18", "model.encoder.weights=none", "data.window=[32, 32]", "train.batch=2")
 SPACE = ("train.lr=1e-4..1e-2:log", "data.augment=none|standard")
@@ -91,7 +91,7 @@ def test_a_trial_that_only_its_values_spoil_fails_alone(tmp_path):
 
 def test_a_misspelt_key_or_an_impossible_end_costs_no_training(tmp_path):
     for search in (["train.lrr=1..2"], ["train.batch=0..4"], ["model=unet|unett"]):
-        with pytest.raises(Exception, match=r"train\.lrr|batch|unett"):
+        with pytest.raises(RecipeErrors, match=r"train\.lrr|batch|unett"):
             tune(tmp_path / "s", search=search)
     with pytest.raises(UsageError, match="nothing is held out: trials cannot be compared"):
         tune(tmp_path / "s", "data.val.fraction=0")

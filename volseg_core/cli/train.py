@@ -60,7 +60,9 @@ def train(
     from volseg_core import operations
 
     if dry_run:
-        resolved = operations.resolve_recipe(registry, name, assignments)
+        from volseg_core.recipe import resolve_recipe
+
+        resolved = resolve_recipe(registry, name, assignments)
         click.echo(f"{resolved.name}: the recipe is complete ({len(resolved.components())} components).")
         return
     result = operations.train(

@@ -12,9 +12,6 @@ from volseg_core.prediction.segment import to_numpy
 from volseg_core.volume.grid import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from volseg_core.api import MergeResult
     from volseg_core.data.split import Region
 
     Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -64,7 +61,7 @@ def _places(labels: np.ndarray[Any, Any], index: int, chosen: Whole) -> Whole:
 
 
 class Gatherer:
-    """A merge that keeps what each view says about some voxels: ``probabilities`` (V, C, N), float32."""
+    """Receives what a merge does and keeps what views say about some voxels: ``probabilities`` (V, C, N), float32."""
 
     def __init__(self, places: Whole, views: int) -> None:
         self.places, self.views = places, views
@@ -84,7 +81,3 @@ class Gatherer:
         xp = array_namespace(probabilities)
         here = (xp.asarray(axis, device=device(probabilities)) for axis in (self.places[chosen] - low).T.copy())
         self.probabilities[view][:, chosen] = to_numpy(probabilities[(slice(None), *here)])
-
-    def result(self, where: tuple[slice, ...], wanted: Sequence[str] = ("labels",)) -> MergeResult:
-        """Not a merge whose result anybody reads."""
-        raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -15,7 +15,7 @@ from volseg_core.volume import Tiling, mirrored_planes, pad_to
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from volseg_core.api import MergeState
+    from volseg_core.api import Slices
     from volseg_core.prediction.plan import Plan
     from volseg_core.volume.normalise import Normaliser
 
@@ -25,6 +25,16 @@ _CPU_PIXELS = 4 * 256 * 256
 """Pixels of a batch on a CPU: more only fills the caches."""
 _BYTES_PER_PIXEL = 4096
 """Activations that a typical U-Net holds per input pixel at inference, for the first guess of a GPU batch."""
+
+
+class Receiver(Protocol):
+    """What a segmenter fills: a merge (`volseg_core.api.MergeState`), or what only looks at the views."""
+
+    def start(self, shape: tuple[int, int, int], classes: int, views: int) -> None:
+        """Begin a block of ``(Z, Y, X)`` voxels."""
+
+    def add(self, probabilities: Any, where: Slices, view: int, weight: int = 1) -> None:
+        """Take the probabilities ``(C, *box)`` of one view."""
 
 
 @dataclass
@@ -38,7 +48,7 @@ class Segmenter:
     ceiling: int | None = None
     """Pixels of a batch that were found to fit after memory ran out; kept for the views that follow."""
 
-    def block(self, data: np.ndarray[Any, Any], merge: MergeState) -> None:
+    def block(self, data: np.ndarray[Any, Any], merge: Receiver) -> None:
         """Add every view of ``data`` (C, Z, Y, X), as stored, to the merge."""
         _, z, y, x = data.shape
         merge.start((z, y, x), self.plan.network_classes, self.plan.total_weight)

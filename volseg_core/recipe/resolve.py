@@ -13,7 +13,7 @@ from volseg_core.recipe.blocks import BLOCKS, Block, DataBlock, Head, PredictBlo
 from volseg_core.recipe.components import Components, same_component
 from volseg_core.recipe.layers import LIST_SLOTS, SLOTS, Layers, Path, parse_assignment, plain
 from volseg_core.recipe.messages import translate
-from volseg_core.recipe.sources import IDENTITY_KEYS, OWN_KEYS, RecipeSource, chain
+from volseg_core.recipe.sources import IDENTITY_KEYS, OWN_KEYS, RecipeSource, chain, find_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from volseg_core.catalog import Provided
     from volseg_core.registry import Registry
 
-__all__ = ["ComponentUse", "Recipe", "absolute", "resolve", "resolve_component"]
+__all__ = ["ComponentUse", "Recipe", "absolute", "resolve", "resolve_component", "resolve_recipe"]
 
 _DEFAULT_SLOTS: dict[str, Any] = {
     "model": {"use": "unet", "encoder": {"use": "tu-tf_efficientnet_lite0"}},
@@ -73,6 +73,21 @@ def resolve(
         origins=components.origins,
         written=plain(source.content),
     )
+
+
+def resolve_recipe(registry: Registry, recipe: str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """Resolve a recipe given by name, file or mapping.
+
+    Raises:
+        UsageError: nothing has that name, or it only serves to be extended. RecipeErrors: all that is wrong with it.
+    """
+    if isinstance(recipe, str):
+        source = find_recipe(registry, recipe)
+    else:
+        source = RecipeSource(str(recipe.get("name", "recipe")), "", recipe)
+    if source.abstract:
+        raise UsageError(f"recipe {source.name!r}", "is abstract: it only serves to be extended")
+    return resolve(registry, source, overrides)
 
 
 def resolve_component(

@@ -75,6 +75,7 @@ def _contrast(image: Image) -> Image:
 
 def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -> str:
     recipe, spec = prepared.recipe, prepared.spec
+    assert result.best_epoch is not None  # noqa: S101  (only an ensemble has none, and its own page)
     known = {
         "Recipe": recipe.name,
         "Data": ", ".join(recipe.data.train) or "arrays",
@@ -82,7 +83,7 @@ def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -
         "Classes": spec.classes.describe(),
         "Network": f"{recipe.architecture.provided.id}"
         + (f" on {recipe.encoder.provided.component.name}" if recipe.encoder else ""),
-        "Best epoch": str((result.best_epoch or 0) + 1),
+        "Best epoch": str(result.best_epoch + 1),
         "Model id": result.model_id[:16],
     }
     scores = {key.removeprefix("val/"): value for key, value in result.scores.items() if key.startswith("val/")}

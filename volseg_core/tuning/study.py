@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import logging
@@ -24,6 +23,7 @@ from volseg_core.errors import (
     VolsegError,
 )
 from volseg_core.provenance import write_text
+from volseg_core.recipe import resolve_recipe
 from volseg_core.training.folder import check_writable
 from volseg_core.training.run import monitored
 from volseg_core.tuning.space import assignments, parse_space, start_point, typed_like
@@ -172,8 +172,7 @@ def run_study(
         while job.finished < search.trials:
             job.run(study.ask())
     finally:
-        with contextlib.suppress(ValueError):  # no trial is finished yet
-            _write(search.folder, study, score)
+        _write(search.folder, study, score)
     if not _completed(study):
         raise job.failure or UsageError("tune", "no trial was finished", "Give more --trials.")
     best = study.best_trial
@@ -184,10 +183,10 @@ def _check(
     registry: Registry, recipe: str | Mapping[str, Any], overrides: Sequence[str], space: Sequence[Dimension]
 ) -> Recipe:
     """Return the recipe as it is, after a look at every end of the space: a misspelt key must not cost a training."""
-    resolved = operations.resolve_recipe(registry, recipe, overrides)
+    resolved = resolve_recipe(registry, recipe, overrides)
     for item in space:
         for value in item.ends():
-            operations.resolve_recipe(registry, recipe, [*overrides, f"{item.key}={value}"])
+            resolve_recipe(registry, recipe, [*overrides, f"{item.key}={value}"])
     rule = resolved.data.val
     if not (rule.fraction or rule.files or resolved.data.folds):
         raise UsageError("data.val", "nothing is held out: trials cannot be compared", "Set data.val.fraction=0.2.")
@@ -263,11 +262,7 @@ def _completed(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _write(folder: Path, study: optuna.Study, score: str) -> None:
-    """Write the table of trials, and picture and recipe of the best.
-
-    Raises:
-        ValueError: no trial is complete.
-    """
+    """Write the table of trials and, if one is complete, picture and recipe of the best."""
     from volseg_core.report.figures import draw_trials
 
     trials = study.get_trials(deepcopy=False)
@@ -282,6 +277,8 @@ def _write(folder: Path, study: optuna.Study, score: str) -> None:
                 [trial.number, trial.state.name.lower(), value, *(trial.params.get(key, "") for key in keys)]
             )
     part.replace(folder / "trials.csv")
+    if not _completed(study):
+        return
     best = study.best_trial
     values = "\n".join(f"#   {key}: {value}" for key, value in best.params.items())
     recipe = (folder / f"trial-{best.number:03d}" / "resolved.yaml").read_text(encoding="utf-8")

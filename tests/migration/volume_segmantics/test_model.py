@@ -16,7 +16,7 @@ from volseg_core.migration.volume_segmantics.importing import import_settings
 from volseg_core.migration.volume_segmantics.model import ModelKind, read_model
 from volseg_core.model import read_model as read_ours
 from volseg_core.network import trained_network
-from volseg_core.operations import resolve_recipe
+from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 
 REGISTRY = load_registry(builtin_only=True)
