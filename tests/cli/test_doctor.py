@@ -122,3 +122,21 @@ def test_json_holds_every_finding_of_every_volume(volseg, folder):
     assert (once["data"], once["labels"]) == ("pair.h5", "pair.h5")
     assert all(set(item) == {"level", "what", "why", "hint"} for item in findings)
     assert {item["level"] for item in findings} == {"ok"}
+
+
+def test_without_data_it_describes_the_installation(volseg, folder):
+    result = volseg("doctor")
+    assert result.ok, result.err
+    named = {line.split("  ")[0] for line in result.out.splitlines()}
+    assert named >= {"volseg", "cpus", "memory", "shared memory", "gpu driver", "torch on a gpu", "onnxruntime, cuda"}
+
+
+def test_a_gpu_that_is_asked_for_decides_on_the_exit_code(volseg, folder):
+    facts = json.loads(volseg("doctor", "--json").out)
+    result = volseg("doctor", "--gpu")
+    lines = [line for line in result.out.splitlines() if line.startswith("PROBLEM")]
+    if facts["driver"] is None:
+        assert (result.code, len(lines)) == (5, 1)
+        assert "there is no GPU driver" in lines[0]
+    else:
+        assert (result.code == 0) == (not lines)

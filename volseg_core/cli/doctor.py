@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,18 +10,21 @@ import click
 from volseg_core.cli.context import json_flag, print_json, registry_of
 
 if TYPE_CHECKING:
+    from volseg_core.errors import ExitCode
     from volseg_core.registry import Registry
 
 
 @click.command(epilog="Example: volseg doctor --data crop.h5 --labels crop_labels.h5")
 @click.option("--data", metavar="FILE[:/PATH]", multiple=True, help="A volume to check. Repeatable.")
 @click.option("--labels", metavar="FILE[:/PATH]", multiple=True, help="Its labels, in the order of --data.")
+@click.option("--gpu", is_flag=True, help="Without a GPU that every installed runtime can use, exit with 5.")
 @json_flag
 @click.pass_context
-def doctor(ctx: click.Context, data: tuple[str, ...], labels: tuple[str, ...], as_json: bool) -> None:
+def doctor(ctx: click.Context, data: tuple[str, ...], labels: tuple[str, ...], gpu: bool, as_json: bool) -> None:
     """Check machine, libraries and plugins, or with --data what ruins a training.
 
-    The exit code is 3 when a plugin does not load, and 4 when data cannot be trained on as it is.
+    The exit code is 3 when a plugin does not load, 5 when a GPU or /dev/shm cannot be used as it should, and 4 when
+    data cannot be trained on as it is.
     """
     from volseg_core.errors import ExitCode
 
@@ -29,14 +33,25 @@ def doctor(ctx: click.Context, data: tuple[str, ...], labels: tuple[str, ...], a
         if not _check_data(registry, data, labels, as_json=as_json):
             ctx.exit(int(ExitCode.DATA))
         return
-    facts = _machine(registry)
+    code = _check_installation(registry, gpu=gpu, as_json=as_json)
+    if code:
+        ctx.exit(int(code))
+
+
+def _check_installation(registry: Registry, *, gpu: bool, as_json: bool) -> ExitCode:
+    """Print facts and problems, and return the exit code of the worst problem."""
+    from volseg_core.advice import installation
+    from volseg_core.errors import ExitCode
+
+    facts = installation.look(registry)
+    found = installation.problems(facts, gpu=gpu)
     if as_json:
-        print_json(facts)
+        print_json({**facts, "problems": [{"what": item.what, "hint": item.hint} for item in found]})
     else:
-        for key, value in facts.items():
-            click.echo(f"{key:28s} {value}")
-    if registry.plugins.failed():
-        ctx.exit(int(ExitCode.PLUGIN))
+        _print_facts(facts)
+        for item in found:
+            click.echo(f"PROBLEM {item.what}. {item.hint}")
+    return max((item.code for item in found), default=ExitCode.DONE)
 
 
 def _check_data(registry: Registry, data: tuple[str, ...], labels: tuple[str, ...], *, as_json: bool) -> bool:
@@ -67,37 +82,42 @@ def _check_data(registry: Registry, data: tuple[str, ...], labels: tuple[str, ..
     return all(finding.level != "fatal" for findings in found for finding in findings)
 
 
-def _machine(registry: Registry) -> dict[str, Any]:
-    import sys
-
-    from volseg_core import accelerators, machine, provenance
-
-    failed = registry.plugins.failed()
-    return {
-        "volseg": provenance.own_version(),
-        "python": sys.version.split()[0],
-        "cpus": machine.cpu_count(),
-        "threads": machine.thread_count(),
-        "memory": _gigabytes(machine.memory_available()),
-        "shared memory": _gigabytes(machine.shared_memory()),
-        **{name: provenance.installed_version(name) or "not installed" for name in provenance.LIBRARIES},
-        "gpu": _gpu(),
-        "onnxruntime on a gpu": accelerators.describe_cuda_provider(),
-        "registry": str(registry.file.path or "none"),
-        "plugins": f"{len(registry.plugins.records)} found, {len(failed)} not loaded",
-        **{f"plugin {record.id}": f"{record.status}: {record.reason}" for record in failed},
+def _print_facts(facts: dict[str, Any]) -> None:
+    """Print facts by group, a line each."""
+    machine, driver, torch = facts["machine"], facts["driver"], facts["torch"]
+    counts = Counter(plugin["status"] for plugin in facts["plugins"].values())
+    quota = "" if machine["cpu_quota"] is None else f" (quota {machine['cpu_quota']:g})"
+    rows = {
+        **{key: facts[key] for key in ("volseg", "python", "system")},
+        "cpus": f"{machine['cpus']}{quota}, threads {machine['threads']}",
+        "memory": _free(machine["memory"]),
+        "shared memory": _free(machine["shared_memory"]),
+        **{name: version or "not installed" for name, version in facts["libraries"].items()},
+        **_driver(driver),
+        "torch on a gpu": _torch(torch),
+        **{f"onnxruntime, {device}": state for device, state in facts["onnxruntime"].items()},
+        "registry": facts["registry"] or "none",
+        "plugins": ", ".join(f"{count} {status}" for status, count in counts.items()),
     }
+    for key, value in rows.items():
+        click.echo(f"{key:28s} {value}")
 
 
-def _gigabytes(count: int | None) -> str:
+def _driver(driver: dict[str, Any] | None) -> dict[str, str]:
+    if driver is None:
+        return {"gpu driver": "none"}
+    gpus = {
+        f"gpu {number}": f"{gpu['name']}, {gpu['memory'] / 1e9:.1f} GB" for number, gpu in enumerate(driver["gpus"])
+    }
+    return {"gpu driver": f"{driver['version'] or 'found'}, runs CUDA {driver['cuda']} at most", **gpus}
+
+
+def _free(count: int | None) -> str:
     return "unknown" if count is None else f"{count / 1e9:.1f} GB free"
 
 
-def _gpu() -> str:
-    try:
-        import torch
-    except ImportError:
+def _torch(torch: dict[str, Any] | None) -> str:
+    if torch is None:
         return "torch is not installed"
-    if torch.cuda.is_available():
-        return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    return f"none seen by torch (built for CUDA {torch.version.cuda})" if torch.version.cuda else "torch without CUDA"
+    built = f"built for CUDA {torch['cuda']}" if torch["cuda"] else "built without CUDA"
+    return f"{built}, sees {torch['gpus'] or 'none'}"
