@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import re
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +29,7 @@ from volseg_core.training.callbacks import (
     read_metrics,
 )
 from volseg_core.training.folder import last_checkpoint
-from volseg_core.training.loaders import Batches, make_batches, make_loaders
+from volseg_core.training.loaders import SHARED_MEMORY_HINT, Batches, make_batches, make_loaders
 from volseg_core.training.losses import WeightedLoss
 from volseg_core.training.module import SegmentationModule
 from volseg_core.training.rate import STEPS as RANGE_STEPS
@@ -202,8 +203,22 @@ def _run(
         raise ResourceError(
             "training", "the GPU's memory is exhausted", "Lower train.batch or data.window, or set train.precision."
         ) from None
+    except RuntimeError as error:
+        text = f"{error} {error.__cause__}"
+        if "DataLoader worker" not in text and "shared memory" not in text:
+            raise
+        raise _worker_died(text) from None
     if trainer.interrupted:
         raise _stopped(folder)
+
+
+def _worker_died(text: str) -> ResourceError:
+    """Return the error of a data worker that the system ended; ``text`` is torch's, which may lack the signal."""
+    signal = re.search(r"killed by signal: ([^.]+)\.", text)
+    what = f"a data worker died ({signal[1]})" if signal else "a data worker died"
+    if "shared memory" in text or not signal:
+        return ResourceError("training", f"{what}; shared memory (/dev/shm) is probably full", SHARED_MEMORY_HINT)
+    return ResourceError("training", what, "Memory may have run out; try -s train.workers=0.")
 
 
 def _stopped(folder: Path) -> Interrupted:

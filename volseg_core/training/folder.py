@@ -8,6 +8,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from volseg_core.data.files import readers_of
 from volseg_core.errors import DataError, UsageError
 from volseg_core.exporting.vectors import vectors_path
 from volseg_core.model import EXPORTED, WEIGHTS
@@ -16,6 +17,7 @@ from volseg_core.provenance import environment, keep_local_plugins, write_json, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from volseg_core.catalog import Provided
     from volseg_core.recipe import Recipe
     from volseg_core.registry import Registry
     from volseg_core.training.run import RunOptions, RunResult
@@ -116,10 +118,18 @@ def write_start(registry: Registry, recipe: Recipe, completed: Recipe, options: 
             resolved = json.loads(json.dumps(completed.to_dict()))
             write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
         keep_local_plugins(registry, folder)
-        write_json(folder / "environment.json", environment(registry, completed.components(), options.argv))
+        write_json(folder / "environment.json", environment(registry, _used(registry, completed), options.argv))
         write_json(folder / "run.json", {"status": "running", "started": _stamp(time.time())})
     except OSError as error:
         raise DataError(str(folder), f"cannot be written to ({error.strerror})", "Choose another -o.") from None
+
+
+def _used(registry: Registry, recipe: Recipe) -> list[Provided]:
+    """Return the components of a run: the recipe's, and the readers of its files where the recipe names none."""
+    data = recipe.data
+    files = (*data.train, *data.labels, *data.unlabelled, *data.val.files, *data.val.labels)
+    readers = readers_of(registry.catalog, files) if recipe.reader is None else []
+    return [*(use.provided for use in recipe.components()), *readers]
 
 
 def discard(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,17 @@ from torch.utils.data import DataLoader
 
 from volseg_core.data.validation import SliceDataset, validation_slices
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
-from volseg_core.machine import cpu_count
+from volseg_core.machine import cpu_count, shared_memory
 
 if TYPE_CHECKING:
     from volseg_core.recipe import TrainBlock
     from volseg_core.training.run import Prepared
 
+log = logging.getLogger("volseg")
+
+SHARED_MEMORY_HINT = "Give the container more: docker run --shm-size 1g; or use -s train.workers=0."
+_AHEAD = 3
+"""Batches of a worker in shared memory at a time: two that torch has it prepare ahead, and the one in use."""
 _MIN_STEPS, _MAX_STEPS = 50, 1000
 _VALIDATION_SLICES = 24
 _UNLABELLED_SEED = 7919
@@ -70,7 +77,7 @@ def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
 def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any, DataLoader[Any] | None]:
     """Return the loaders of training (with a teacher a dict of two) and of the held-out slices, None without any."""
     recipe, spec = prepared.recipe, prepared.spec
-    workers = _workers(recipe.train, device)
+    workers = _workers(recipe.train, device, _batch_bytes(prepared))
     common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
     if workers:
         common |= {"persistent_workers": True, "worker_init_fn": _one_thread}
@@ -85,11 +92,30 @@ def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any
     return train, DataLoader(slices, batch_sampler=slices.batches(recipe.train.batch), **common)
 
 
-def _workers(rule: TrainBlock, device: str) -> int:
-    """Return the number of data workers: none on a CPU, where they would take the network's cores."""
-    if rule.workers != "auto":
-        return rule.workers
-    return min(8, cpu_count() - 1) if device == "cuda" else 0
+def _batch_bytes(prepared: Prepared) -> int:
+    """Return the bytes of the largest batch of training windows: float32 channels and int64 labels."""
+    pixels = max(math.prod(group.window) for group in prepared.groups)
+    return prepared.recipe.train.batch * pixels * (4 * prepared.spec.in_channels + 8)
+
+
+def _workers(rule: TrainBlock, device: str, batch: int) -> int:
+    """Return the number of data workers: none on a CPU, where they would take the network's cores.
+
+    Finished batches of ``batch`` bytes wait in shared memory, of which a container has little unless told otherwise;
+    where it is full a worker dies.
+    """
+    automatic = min(8, cpu_count() - 1) if device == "cuda" else 0
+    wanted = automatic if rule.workers == "auto" else rule.workers
+    free = shared_memory()
+    fitting = wanted if free is None else int(free // (_AHEAD * batch))
+    if fitting >= wanted:
+        return wanted
+    workers = fitting if rule.workers == "auto" else wanted
+    log.warning(
+        "shared memory (/dev/shm) has room for the batches of %d data workers, not %d; using %d. %s",
+        fitting, wanted, workers, SHARED_MEMORY_HINT,
+    )  # fmt: skip
+    return workers
 
 
 def _one_thread(worker: int) -> None:  # noqa: ARG001  (torch's signature)
