@@ -51,7 +51,7 @@ class Names:
 
     def _check_component(self) -> None:
         if not _COMPONENT.fullmatch(self.component):
-            words = re.sub(r"[^a-z0-9]+", "-", normalise(self.component)).strip("-0123456789")
+            words = re.sub(r"[^a-z0-9]+", "-", normalise(self.component)).rstrip("-").lstrip("-0123456789")
             rule = "is not lower-case words joined by hyphens, the first of which starts with a letter"
             raise UsageError("--name", f"{self.component!r} {rule}", f"Did you mean {words!r}?" if words else "")
         if keyword.iskeyword(self.module) or self.module == "plugin":

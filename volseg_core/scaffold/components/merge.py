@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 
-from volseg_core.api import MergeResult, PluginError
+from volseg_core.api import MergeResult, PluginError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NAME = "merge 'component-name'"
+_GIVES = ("labels", "confidence", "probabilities")
 _TOLERANCE = 1e-3
 
 
@@ -42,11 +43,15 @@ class ComponentClass:
         self._least[box] = xp.minimum(self._least[box], values)
 
     def result(self, where: tuple[slice, ...], wanted: Sequence[str] = ("labels",)) -> MergeResult:
-        """Return labels (class indices), and of a box what else is ``wanted``, float32.
+        """Return labels (class indices) of a box, and what else is ``wanted`` as float32.
 
         Raises:
+            UsageError: ``wanted`` names what this merge does not keep.
             PluginError: the box was not covered, or values were no probabilities.
         """
+        for name in wanted:
+            if name not in _GIVES:
+                raise UsageError(_NAME, f"cannot give {name!r}; it gives {', '.join(_GIVES)}")
         if self._least is None:
             raise PluginError(_NAME, "no view was added")
         least = self._least[(slice(None), *where)]
