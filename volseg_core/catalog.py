@@ -152,6 +152,9 @@ class Catalog:
         ]
         if owners:
             return [f"note: plugin {owners[0].id} {owners[0].complaint()}. See: volseg plugins list"]
+        plugin = name.rpartition("/")[0]
+        if plugin and self.plugins.record(plugin) is None:
+            return [f"note: there is no plugin {plugin} here. See: volseg plugins list"]
         if len(failed) == 1:
             told = f"plugin {failed[0].id} {failed[0].complaint()}"
         else:

@@ -15,8 +15,8 @@ from volseg_core.model import EXPORTED, ModelFile, read_model
 from volseg_core.prediction.choose import model_and_recipe
 from volseg_core.prediction.predictor import Prediction, run_prediction
 from volseg_core.progress import Progress, Silent
-from volseg_core.recipe import resolve_recipe
-from volseg_core.recipe.resolve import resolve_component
+from volseg_core.recipe import resolve_model, resolve_recipe
+from volseg_core.recipe.resolve import PREDICTION, resolve_component
 from volseg_core.registry import Registry, load_registry
 from volseg_core.training.run import RunOptions, RunResult, run_training
 
@@ -55,18 +55,18 @@ def train(
     ``recipe`` is a name, a file or a mapping; ``data`` and ``labels`` are volumes ``FILE[:/internal/path]`` or
     arrays (Z, Y, X) or (C, Z, Y, X) with integer labels (Z, Y, X), which are never changed; ``overrides`` are
     ``key.path=value``; ``start_from`` is a run or model file to fine-tune;
-    ``watch`` is given the number (from 0) and the score of each epoch and returns whether to stop.
+    ``watch`` is given the number (from 0) and the score of each epoch and returns whether to stop. ``frozen`` refuses
+    plugins in other versions than those that a resolved recipe or a resumed run was made with.
 
     Raises:
         VolsegError: what is wrong, before anything is written; DivergedError when the loss is not finite.
     """
     _require("train", ("torch", "lightning", "safetensors"), "train")
     registry = registry or load_registry()
-    resolved = resolve_recipe(registry, recipe, overrides)
-    if frozen:
-        from volseg_core.provenance import require_frozen
-
-        require_frozen(resolved)
+    begun = Path(output) / "resolved.yaml"
+    if resume and begun.is_file() and recipe != str(begun):
+        resolve_recipe(registry, str(begun), frozen=frozen)
+    resolved = resolve_recipe(registry, recipe, overrides, frozen=frozen)
     start = None if start_from is None else Path(start_from)
     options = RunOptions(Path(output), resume, overwrite, start, tuple(argv), watch)
     return run_training(registry, resolved, options, progress or Silent(), _several(data), _several(labels))
@@ -116,6 +116,7 @@ def predict(
     entropy: bool = False,
     variance: bool = False,
     overwrite: bool = False,
+    frozen: bool = False,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
     progress: Progress | None = None,
@@ -126,13 +127,14 @@ def predict(
     uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16, ``entropy`` (Z, Y, X) uint8 of the merged
     probabilities (255 = all classes equal) and ``variance`` (Z, Y, X) float16, the variance over directions summed
     over classes (0 = all directions agree). With ``output`` they are written there. ``runtime`` ``auto`` is that of
-    the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported.
+    the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported. ``frozen``
+    refuses plugins in other versions than those that the model was trained with.
 
     Raises:
         VolsegError: what is wrong with model, volume, device or output.
     """
     registry = registry or load_registry()
-    file, recipe = model_and_recipe(registry, model, quality, overrides, device, runtime)
+    file, recipe = model_and_recipe(registry, model, quality, overrides, device, runtime, frozen=frozen)
     wishes = {"confidence": confidence, "probabilities": probabilities, "entropy": entropy, "variance": variance}
     return run_prediction(
         registry.catalog,
@@ -323,7 +325,7 @@ def export(
     _require("export", ("torch", "onnx", "onnxscript", "onnxruntime"), "train,export,cpu", "train,export,gpu")
     from volseg_core.exporting.exporter import export_model
 
-    return export_model(registry, file, resolve_recipe(registry, file.recipe), path, exporter=exporter)
+    return export_model(registry, file, resolve_model(registry, file, unused=PREDICTION), path, exporter=exporter)
 
 
 def verify(
@@ -337,7 +339,7 @@ def verify(
     from volseg_core.exporting.reading import replay
 
     registry = registry or load_registry()
-    file, recipe = model_and_recipe(registry, model, "", (), device, "onnxruntime")
+    file, recipe = model_and_recipe(registry, model, "", (), device, "onnxruntime", unused=PREDICTION[:2])
     return replay(registry.catalog, file, recipe, device)
 
 

@@ -41,6 +41,11 @@ class PluginRecord:
         """Id and version, for messages."""
         return f"{self.id} {self.version}".rstrip()
 
+    @property
+    def state(self) -> str:
+        """What tells one state of the plugin from another: its version, of a local file the start of its hash."""
+        return self.version or self.sha256[:12]
+
     def fail(self, status: str, reason: str) -> None:
         """Record a failure; the first one decides, later ones are added."""
         if self.status == "ok":

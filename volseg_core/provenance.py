@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from volseg_core.discovery import BUILTIN, PluginRecord
-from volseg_core.errors import PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from volseg_core.recipe import ComponentUse, Recipe
+    from volseg_core.catalog import Provided
+    from volseg_core.recipe import ComponentUse
     from volseg_core.registry import Registry
 
 LIBRARIES = (
@@ -29,10 +29,9 @@ LIBRARIES = (
 """Distributions whose versions a run records."""
 
 
-def environment(registry: Registry, uses: Iterable[ComponentUse], argv: Sequence[str]) -> dict[str, Any]:
-    """Return the record of what ran, as plain data (``environment.json``)."""
-    uses = list(uses)
-    used = {use.provided.plugin.id for use in uses}
+def environment(registry: Registry, used: Sequence[Provided], argv: Sequence[str]) -> dict[str, Any]:
+    """Return the record of what ran, with the components that were ``used``, as plain data (``environment.json``)."""
+    plugins = {provided.plugin.id for provided in used}
     return {
         "volseg": own_version(),
         "python": sys.version.split()[0],
@@ -42,10 +41,15 @@ def environment(registry: Registry, uses: Iterable[ComponentUse], argv: Sequence
         "torch": torch_facts(),
         "registry": {"path": str(registry.file.path or ""), "sha256": registry.file.sha256},
         "components": [
-            {"kind": use.provided.kind, "name": use.provided.id, "target": use.provided.component.target}
-            for use in uses
+            {
+                "kind": provided.kind,
+                "name": provided.id,
+                "version": provided.plugin.state,
+                "target": provided.component.target,
+            }
+            for provided in used
         ],
-        "plugins": [plugin_facts(record, used=record.id in used) for record in registry.plugins.records],
+        "plugins": [plugin_facts(record, used=record.id in plugins) for record in registry.plugins.records],
     }
 
 
@@ -106,25 +110,13 @@ def _git(direct_url: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def made_with(uses: Iterable[ComponentUse]) -> dict[str, str]:
     """Return the versions of the plugins that a recipe uses, by id (a local file counts by its hash)."""
-    records = {use.provided.plugin.id: use.provided.plugin for use in uses}
-    return {plugin: record.version or record.sha256[:12] for plugin, record in sorted(records.items())}
+    return versions(use.provided for use in uses if use.used)
 
 
-def differences(recipe: Recipe) -> list[str]:
-    """Return sentences on plugins whose version differs from the one that a resolved recipe was made with."""
-    now = made_with(recipe.components())
-    return [
-        f"made with {plugin} {version}, and this is {now.get(plugin) or 'without it'}"
-        for plugin, version in recipe.head.made_with.items()
-        if now.get(plugin) != version
-    ]
-
-
-def require_frozen(recipe: Recipe) -> None:
-    """Raise a PluginError when a resolved recipe was made with other plugin versions."""
-    found = differences(recipe)
-    if found:
-        raise PluginError("--frozen", "; ".join(found), "Install those versions, or leave --frozen out.")
+def versions(components: Iterable[Provided]) -> dict[str, str]:
+    """Return the versions of the plugins that provide components, by id."""
+    records = {provided.plugin.id: provided.plugin for provided in components}
+    return {plugin: record.state for plugin, record in sorted(records.items())}
 
 
 def write_json(path: Path, content: Any) -> None:

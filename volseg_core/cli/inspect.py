@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volseg_core.cli.context import json_flag, print_json, registry_of
+from volseg_core.discovery import BUILTIN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +24,22 @@ def inspect(ctx: click.Context, item: str, role: str, as_json: bool) -> None:
 
     path = Path(item)
     is_model = path.suffix.lower() in (".safetensors", ".onnx") or (path / "resolved.yaml").is_file()
-    facts = _model(path) if is_model else _volume(ctx, item, role)
+    facts = _model(ctx, path) if is_model else _volume(ctx, item, role)
     if as_json:
         print_json(facts)
         return
+    if is_model:
+        facts["plugins"] = [_told(plugin) for plugin in facts["plugins"]]
     for key, value in facts.items():
         click.echo(f"{key:14s} {_shown(value)}")
+
+
+def _told(plugin: dict[str, Any]) -> str:
+    """Return a plugin of a model in words: version, what the model uses of it, and how it differs from what is here."""
+    notes = [] if plugin["id"] == BUILTIN else plugin["components"]
+    if plugin["here"] != plugin["version"]:
+        notes = [*notes, f"{plugin['here']} here" if plugin["here"] else "not here"]
+    return f"{plugin['id']} {plugin['version']}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _shown(value: Any) -> str:
@@ -39,8 +50,9 @@ def _shown(value: Any) -> str:
     return "unknown" if value is None else str(value)
 
 
-def _model(path: Path) -> dict[str, Any]:
+def _model(ctx: click.Context, path: Path) -> dict[str, Any]:
     from volseg_core.model import read_model
+    from volseg_core.recipe.made_with import plugins_of
 
     model = read_model(path)
     recipe = model.recipe
@@ -65,7 +77,7 @@ def _model(path: Path) -> dict[str, Any]:
         "normalisation": f"{model.spec.normalisation.kind}, clip {list(model.spec.normalisation.clip)}",
         "spacing": model.spec.spacing,
         "unit": model.spec.unit or "unknown",
-        "made with": dict(model.spec.made_with),
+        "plugins": plugins_of(registry_of(ctx, warn=False), model.spec.made_with, recipe),
         **exported,
     }
 

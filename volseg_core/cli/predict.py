@@ -25,6 +25,7 @@ from volseg_core.cli.context import overrides, registry_of, start_output, verbos
 @click.option("--entropy", is_flag=True, help="Also write how undecided the probabilities are (uint8, 255 = fully).")
 @click.option("--variance", is_flag=True, help="Also write how far the directions disagree (float16).")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@click.option("--frozen", is_flag=True, help="Fail when the model was trained with other plugin versions.")
 @overrides
 @verbosity
 @click.pass_context
@@ -41,6 +42,7 @@ def predict(
     entropy: bool,
     variance: bool,
     overwrite: bool,
+    frozen: bool,
     assignments: tuple[str, ...],
     quiet: bool,
     verbose: bool,
@@ -66,6 +68,7 @@ def predict(
         entropy=entropy,
         variance=variance,
         overwrite=overwrite,
+        frozen=frozen,
         overrides=assignments,
         registry=registry,
         progress=progress,

@@ -25,7 +25,7 @@ _NOTHING = (
 @click.option("--from", "start_from", metavar="RUN|MODEL", help="Fine-tune the weights of a run or .safetensors file.")
 @click.option("--resume", is_flag=True, help="Go on with the run in -o after its last finished epoch.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in -o.")
-@click.option("--frozen", is_flag=True, help="Fail when a resolved recipe was made with other plugin versions.")
+@click.option("--frozen", is_flag=True, help="Fail when a resolved recipe or run was made with other plugin versions.")
 @click.option("--demo", is_flag=True, help="Train on a small synthetic volume.")
 @click.option("--dry-run", is_flag=True, help="Resolve the recipe and stop.")
 @verbosity
@@ -62,7 +62,7 @@ def train(
     if dry_run:
         from volseg_core.recipe import resolve_recipe
 
-        resolved = resolve_recipe(registry, name, assignments)
+        resolved = resolve_recipe(registry, name, assignments, frozen=frozen)
         click.echo(f"{resolved.name}: the recipe is complete ({len(resolved.components())} components).")
         return
     result = operations.train(

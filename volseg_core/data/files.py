@@ -18,7 +18,7 @@ from volseg_core.volume import Grid, Volume, to_czyx
 from volseg_core.volume.grid import stored_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from volseg_core.api import Source
@@ -86,6 +86,11 @@ class VolumeSource:
             self.channels = sizes.get("c", 1)
             self.shape = (sizes.get("z", 1), sizes["y"], sizes["x"])
             self.dtype = source.dtype
+
+    @property
+    def reader(self) -> Provided | None:
+        """The component that opened the file; None of an array."""
+        return self._provided
 
     @property
     def dataset(self) -> str:
@@ -229,6 +234,13 @@ def _by_suffix(catalog: Catalog, kind: str, path: Path, *, folder: bool) -> Prov
 def _known_suffixes(catalog: Catalog, kind: str) -> str:
     components: list[Any] = [provided.component for provided in catalog.all(kind)]
     return f"known: {', '.join(sorted({suffix for component in components for suffix in component.suffixes}))}"
+
+
+def readers_of(catalog: Catalog, items: Iterable[str]) -> list[Provided]:
+    """Return the readers that files are opened with where a recipe names none, each once."""
+    paths = [Reference.parse(item).path for item in items]
+    found = [_by_suffix(catalog, "reader", path, folder=path.is_dir()) for path in paths]
+    return list({provided.id: provided for provided in found if provided is not None}.values())
 
 
 def default_params(provided: Provided) -> dict[str, Any]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from volseg_core.discovery import BUILTIN
 from volseg_core.errors import UsageError
 from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import onnx_is_faster
 from volseg_core.model import ModelFile, read_model
-from volseg_core.recipe import resolve_recipe
+from volseg_core.recipe import resolve_model
+from volseg_core.recipe.resolve import NETWORK
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from volseg_core.recipe import Recipe
+    from volseg_core.recipe.layers import Path
     from volseg_core.registry import Registry
 
-_TORCH = "volseg/torch"
+_TORCH = "torch"
 
 
 def model_and_recipe(
@@ -27,14 +30,19 @@ def model_and_recipe(
     overrides: Sequence[str],
     device: str,
     runtime: str = "auto",
+    *,
+    unused: Collection[Path] = (),
+    frozen: bool = False,
 ) -> tuple[ModelFile, Recipe]:
     """Return a model and its recipe with what the caller changes about prediction.
 
     An exported model runs in ONNX Runtime; so does, on a CPU, a run that was exported to its own folder. A runtime that
-    the caller or the recipe names is kept.
+    the caller or the recipe names is kept. Plugins of the network are needed only where torch runs it; those of
+    components at ``unused`` places, and of what only training uses, never.
 
     Raises:
         VolsegError: what is wrong with the model, its recipe or the overrides.
+        PluginError: a plugin is missing, or with ``frozen`` in another version than it was trained with.
     """
     file = model if isinstance(model, ModelFile) else read_model(model)
     if quality:
@@ -42,12 +50,21 @@ def model_and_recipe(
     foreign = [item for item in overrides if not item.strip().startswith(("predict.", "data.reader"))]
     if foreign:
         raise UsageError(f"--set {foreign[0]}", "prediction only takes keys of predict and data.reader")
-    chosen = any(item.strip().startswith("predict.runtime") for item in overrides)
     if runtime != "auto":
         overrides = [*overrides, f"predict.runtime={runtime}"]
-    recipe = resolve_recipe(registry, file.recipe, overrides)
-    if chosen or runtime != "auto" or recipe.runtime.provided.id != _TORCH:
-        return file, recipe
-    if file.export or (exported_path(file) is not None and onnx_is_faster(device)):
-        recipe = resolve_recipe(registry, file.recipe, [*overrides, "predict.runtime=onnxruntime"])
-    return file, recipe
+    chosen = any(item.strip().startswith("predict.runtime") for item in overrides)
+    if not chosen and _runtime_of(file) == _TORCH:
+        if file.export or (exported_path(file) is not None and onnx_is_faster(device)):
+            overrides = [*overrides, "predict.runtime=onnxruntime"]
+            unused = (*unused, *NETWORK)
+    elif file.export:
+        unused = (*unused, *NETWORK)
+    return file, resolve_model(registry, file, overrides, unused=unused, frozen=frozen)
+
+
+def _runtime_of(file: ModelFile) -> str:
+    """Return the runtime that a model's recipe names, a built-in one by its bare name."""
+    predict = file.recipe.get("predict")
+    runtime = predict.get("runtime") if isinstance(predict, dict) else None
+    name = runtime.get("use") if isinstance(runtime, dict) else runtime
+    return str(name or _TORCH).removeprefix(f"{BUILTIN}/")

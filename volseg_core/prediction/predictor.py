@@ -17,7 +17,7 @@ from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, array_specs, write_result
 from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.segment import Segmenter
-from volseg_core.provenance import made_with, write_json
+from volseg_core.provenance import made_with, versions, write_json
 from volseg_core.volume.blocks import Block, whole_volume
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from volseg_core.api import ArraySpec
-    from volseg_core.catalog import Catalog
+    from volseg_core.catalog import Catalog, Provided
     from volseg_core.model import ModelFile
     from volseg_core.progress import Progress
     from volseg_core.recipe import Recipe
@@ -128,9 +128,10 @@ class Job:
         name = merge.provided.component.name
         log.info("%d directions on %s, merge %s", len(self.plan.views), self.runtime.device, name)
         data, normaliser = self.read()
-        record = _record(self.model, self.recipe, self.plan, source, normaliser, str(self.runtime.device))
+        writer = None if output is None else writer_for(self.catalog, output)
+        record = _record(self, normaliser, writer)
         specs = array_specs(self.model, source.shape, self.plan.wanted)
-        sink = _sink(self.catalog, output, specs, {**_attributes(self.model, source), "provenance": record})
+        sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
         with sink, progress.task("predicting", self.plan.slices(source.shape), "slices") as task:
             _refuse_existing(sink.paths, overwrite=overwrite)
             segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
@@ -154,10 +155,15 @@ def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) ->
     return catalog.build(recipe.runtime.provided, recipe.runtime.params, context)
 
 
-def _sink(catalog: Catalog, output: Path | None, specs: Mapping[str, ArraySpec], attributes: Mapping[str, Any]) -> Any:
-    if output is None:
+def _sink(
+    catalog: Catalog,
+    output: Path | None,
+    writer: Provided | None,
+    specs: Mapping[str, ArraySpec],
+    attributes: Mapping[str, Any],
+) -> Any:
+    if writer is None:
         return Memory(specs)
-    writer = writer_for(catalog, output)
     return catalog.build(writer, default_params(writer)).create(output, specs, attributes)
 
 
@@ -166,20 +172,24 @@ def _attributes(model: ModelFile, source: VolumeSource) -> dict[str, Any]:
     return {"spacing": source.grid.spacing, "unit": source.grid.unit, "classes": classes}
 
 
-def _record(
-    model: ModelFile, recipe: Recipe, plan: Plan, source: VolumeSource, normaliser: Normaliser, device: str
-) -> dict[str, Any]:
+def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[str, Any]:
+    model, recipe, reader = job.model, job.recipe, job.source.reader
     return {
         "model": str(model.path),
         "model_id": model.id,
-        "input": source.grid.source,
-        "shape": list(source.shape),
-        "views": [{"view": view.name, "weight": weight} for view, weight in plan.views],
+        "input": job.source.grid.source,
+        "shape": list(job.source.shape),
+        "views": [{"view": view.name, "weight": weight} for view, weight in job.plan.views],
+        "reader": None if reader is None else reader.id,
         "merge": recipe.merge.to_dict(),
         "runtime": recipe.runtime.to_dict(),
-        "device": device,
+        "writer": None if writer is None else writer.id,
+        "device": str(job.runtime.device),
         "normalisation": normaliser.as_dict(),
-        "made_with": made_with(recipe.components()),
+        "made_with": {
+            **made_with(recipe.components()),
+            **versions(provided for provided in (reader, writer) if provided is not None),
+        },
     }
 
 

@@ -2,7 +2,7 @@
 
 from volseg_core.recipe.assembled import ComponentUse, Recipe
 from volseg_core.recipe.blocks import DataBlock, PredictBlock, TrainBlock
-from volseg_core.recipe.resolve import resolve, resolve_recipe
+from volseg_core.recipe.resolve import resolve, resolve_model, resolve_recipe
 from volseg_core.recipe.sources import RecipeSource, find_recipe, list_recipes
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "find_recipe",
     "list_recipes",
     "resolve",
+    "resolve_model",
     "resolve_recipe",
 ]

@@ -20,7 +20,7 @@ class ComponentUse:
     """A component in a recipe, with all its parameters.
 
     ``weight`` counts in sums of losses, which a loss joins at ``start_epoch``, counted from 0. ``where`` is
-    its place in the recipe (``loss.1``), for messages.
+    its place in the recipe (``loss.1``), for messages. One that is not ``used`` was not looked up: it is as written.
     """
 
     provided: Provided
@@ -28,6 +28,7 @@ class ComponentUse:
     weight: float = 1.0
     where: str = ""
     start_epoch: int = 0
+    used: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping that a resolved recipe holds."""

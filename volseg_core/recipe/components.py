@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from volseg_core.api import KINDS
+from volseg_core.catalog import Provided
 from volseg_core.errors import UsageError, VolsegError, did_you_mean
 from volseg_core.params import Param
+from volseg_core.plugins import PluginRecord
 from volseg_core.recipe.assembled import ComponentUse
 from volseg_core.recipe.layers import SLOTS, Layers, Path, dotted
+from volseg_core.recipe.made_with import is_unused
 
 if TYPE_CHECKING:
-    from volseg_core.catalog import Catalog, Provided
+    from volseg_core.catalog import Catalog
     from volseg_core.recipe.blocks import Head
     from volseg_core.registry import Registry
 
@@ -35,14 +39,23 @@ def same_component(catalog: Catalog, kind: str, one: str, other: str) -> bool:
 class Components:
     """Resolves the components of one recipe. What is wrong is added to ``errors``; ``origins`` are completed.
 
-    ``head`` holds the task and dimensions that components must serve; without it they are not checked.
+    ``head`` holds the task and dimensions that components must serve; without it they are not checked. Components at
+    ``unused`` places are not looked up: they stay as they are written, and cannot be built.
     """
 
-    def __init__(self, registry: Registry, layers: Layers, errors: list[VolsegError], head: Head | None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        layers: Layers,
+        errors: list[VolsegError],
+        head: Head | None,
+        unused: Collection[Path] = (),
+    ) -> None:
         self.catalog = registry.catalog
         self.layers = layers
         self.errors = errors
         self.head = head
+        self.unused = unused
         self.origins: dict[Path, str] = dict(layers.origins)
         self.defaults = self._read_defaults(registry)
 
@@ -57,22 +70,34 @@ class Components:
             what = f"names no {kind}" if name is None else f"{name!r} is not the name of a component"
             self._wrong(self.where(path), what, f"Set {dotted(path)}.use." if name is None else "")
             return None
+        own = self._of_a_sum(given, path) if kind == "loss" else {}
+        if is_unused(path, self.unused):
+            return self._as_written(kind, name, given, path, own)
         try:
             provided = self.catalog.find(kind, name, self.where(path))
         except UsageError as error:
             self.errors.append(error)
             return None
         self._check_fits(provided, path)
-        own = self._of_a_sum(given, path) if kind == "loss" else {}
         return ComponentUse(provided, self.params(provided, given, path), where=dotted(path), **own)
 
+    def _as_written(
+        self, kind: str, name: str, given: Mapping[str, Any], path: Path, own: Mapping[str, Any]
+    ) -> ComponentUse | None:
+        """Return a component that nothing will build, whether its plugin is here or not."""
+        plugin, _, short = name.rpartition("/")
+        try:
+            component = KINDS[kind](name=short, target="volseg_core.recipe:unused", summary="Not used here.")
+        except ValueError:
+            self._wrong(self.where(path), f"{name!r} is not the name of a component")
+            return None
+        version = str(self.layers.value(("made_with", plugin)) or "")
+        return ComponentUse(
+            Provided(PluginRecord(plugin, version), component), given, where=dotted(path), used=False, **own
+        )
+
     def _node(self, path: Path) -> dict[str, Any] | None:
-        node: Any = self.layers.tree
-        for part in path:
-            if isinstance(node, Mapping):
-                node = node.get(str(part))
-            else:
-                node = node[part] if isinstance(node, list) and isinstance(part, int) else None
+        node = self.layers.value(path)
         return node if isinstance(node, dict) else None
 
     def where(self, path: Path) -> str:

@@ -174,6 +174,16 @@ class Layers:
         for known in [known for known in self.origins if known[: len(path)] == path]:
             del self.origins[known], self.ranks[known]
 
+    def value(self, path: Path) -> Any:
+        """Return what stands at ``path``, or None."""
+        node: Any = self.tree
+        for part in path:
+            if isinstance(node, Mapping):
+                node = node.get(str(part))
+            else:
+                node = node[part] if isinstance(node, list) and isinstance(part, int) else None
+        return node
+
     def rank(self, path: Path) -> int:
         """Return the rank of the highest layer that gave something at or below ``path``, 0 when none did."""
         return max((rank for known, rank in self.ranks.items() if known[: len(path)] == path), default=0)

@@ -12,16 +12,28 @@ from volseg_core.recipe.assembled import ComponentUse, Recipe
 from volseg_core.recipe.blocks import BLOCKS, Block, DataBlock, Head, PredictBlock, TrainBlock
 from volseg_core.recipe.components import Components, same_component
 from volseg_core.recipe.layers import LIST_SLOTS, SLOTS, Layers, Path, parse_assignment, plain
+from volseg_core.recipe.made_with import check_made_with
 from volseg_core.recipe.messages import translate
 from volseg_core.recipe.sources import IDENTITY_KEYS, OWN_KEYS, RecipeSource, chain, find_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from volseg_core.catalog import Provided
+    from volseg_core.model import ModelFile
     from volseg_core.registry import Registry
 
-__all__ = ["ComponentUse", "Recipe", "absolute", "resolve", "resolve_component", "resolve_recipe"]
+__all__ = [
+    "NETWORK",
+    "PREDICTION",
+    "ComponentUse",
+    "Recipe",
+    "absolute",
+    "resolve",
+    "resolve_component",
+    "resolve_model",
+    "resolve_recipe",
+]
 
 _DEFAULT_SLOTS: dict[str, Any] = {
     "model": {"use": "unet", "encoder": {"use": "tu-tf_efficientnet_lite0"}},
@@ -31,22 +43,38 @@ _DEFAULT_SLOTS: dict[str, Any] = {
     "predict": {"merge": "mean", "runtime": "torch"},
 }
 _MODEL, _ENCODER = ("model",), ("model", "encoder")
+TRAINING: tuple[Path, ...] = (("loss",), ("metrics",), ("data", "augment"), ("data", "generate"))
+"""Places of components that matter in training only."""
+NETWORK: tuple[Path, ...] = (_MODEL,)
+"""The place of the network, which an exported model holds itself."""
+PREDICTION: tuple[Path, ...] = (("data", "reader"), ("predict", "merge"), ("predict", "runtime"))
+"""Places of components that only matter around the network."""
 _TOP_KEYS = sorted({*BLOCKS, *(str(path[0]) for path in (*SLOTS, *LIST_SLOTS))})
 
 
 def resolve(
-    registry: Registry, source: RecipeSource, overrides: Sequence[str] = (), extra: Mapping[str, Any] | None = None
+    registry: Registry,
+    source: RecipeSource,
+    overrides: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
+    *,
+    unused: Collection[Path] = (),
+    frozen: bool = False,
 ) -> Recipe:
     """Resolve a recipe: its chain of ``extends``, then ``extra`` (the command's options), then ``--set`` overrides.
 
+    Components at ``unused`` places stay as written and need not be installed. ``frozen`` refuses plugins in other
+    versions than those that the recipe was made with.
+
     Raises:
-        RecipeErrors: everything that is wrong with it, at once.
+        RecipeErrors: everything that is wrong with it, at once. PluginError: it was made with a plugin that is missing.
     """
     errors: list[VolsegError] = []
     layers = _layered(registry, source, overrides, extra, errors)
+    check_made_with(registry, source, layers, unused, frozen=frozen)
     blocks = {name: _block(layers, name, errors) for name in BLOCKS}
     head = _head(layers, errors)
-    components = Components(registry, layers, errors, head)
+    components = Components(registry, layers, errors, head, unused)
     uses: dict[Path, ComponentUse | None] = {
         path: components.use(path, kind) for path, kind in SLOTS.items() if path != _ENCODER
     }
@@ -75,11 +103,14 @@ def resolve(
     )
 
 
-def resolve_recipe(registry: Registry, recipe: str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+def resolve_recipe(
+    registry: Registry, recipe: str | Mapping[str, Any], overrides: Sequence[str] = (), *, frozen: bool = False
+) -> Recipe:
     """Resolve a recipe given by name, file or mapping.
 
     Raises:
         UsageError: nothing has that name, or it only serves to be extended. RecipeErrors: all that is wrong with it.
+        PluginError: it was made with a plugin that is missing, or with ``frozen`` with another version.
     """
     if isinstance(recipe, str):
         source = find_recipe(registry, recipe)
@@ -87,7 +118,25 @@ def resolve_recipe(registry: Registry, recipe: str | Mapping[str, Any], override
         source = RecipeSource(str(recipe.get("name", "recipe")), "", recipe)
     if source.abstract:
         raise UsageError(f"recipe {source.name!r}", "is abstract: it only serves to be extended")
-    return resolve(registry, source, overrides)
+    return resolve(registry, source, overrides, frozen=frozen)
+
+
+def resolve_model(
+    registry: Registry,
+    model: ModelFile,
+    overrides: Sequence[str] = (),
+    *,
+    unused: Collection[Path] = (),
+    frozen: bool = False,
+) -> Recipe:
+    """Resolve the recipe that a model carries, of which what only training uses and ``unused`` places may be missing.
+
+    Raises:
+        PluginError: a plugin that is needed is missing, or with ``frozen`` has another version.
+        RecipeErrors: all that is wrong with the overrides.
+    """
+    source = RecipeSource(str(model.path), str(model.path), model.recipe)
+    return resolve(registry, source, overrides, unused=(*TRAINING, *unused), frozen=frozen)
 
 
 def resolve_component(
@@ -186,6 +235,8 @@ def _encoder(components: Components, layers: Layers, model: ComponentUse | None)
     """
     if model is None:
         return None
+    if not model.used:
+        return components.use(_ENCODER, "encoder") if layers.rank(_ENCODER) else None
     rule = getattr(model.provided.component, "encoder", "none")
     rank = layers.rank(_ENCODER)
     if rule == "none" and rank > 0 and rank >= layers.rank((*_MODEL, "use")):
