@@ -6,10 +6,9 @@ ARG BASE_IMAGE=debian:bookworm-slim
 FROM ${BASE_IMAGE} AS base
 ARG DEBIAN_FRONTEND=noninteractive
 ARG PIP_INDEX_URL
-RUN apt-get update \
- && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates \
- && rm -rf /var/lib/apt/lists/* \
- && python3 -m venv /opt/volseg/env
+WORKDIR /opt/volseg
+COPY tools/install-in-image tools/
+RUN tools/install-in-image system
 # Any user may run it (docker run --user $(id -u):$(id -g)): home and caches are open to all.
 # /plugins is looked in first: mount packages there (pip install --no-deps --target site volseg-acme; -v $PWD/site:/plugins).
 ENV PATH=/opt/volseg/env/bin:$PATH \
@@ -24,9 +23,8 @@ RUN groupadd --gid 1000 volseg && useradd --uid 1000 --gid 1000 --home-dir /home
  && chmod 1777 /home/volseg && mkdir -m 1777 /workspace && mkdir /plugins
 ENTRYPOINT ["volseg"]
 CMD ["--help"]
-WORKDIR /opt/volseg
 COPY pyproject.toml constraints.txt ./
-COPY tools/requirements.py tools/install-in-image tools/
+COPY tools/requirements.py tools/
 
 # Packages first: a change of the code alone does not install them again.
 FROM base AS infer-packages
