@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from volseg_core.registry import Registry
 
 
-def write_random_model(registry: Registry, path: Path, encoder: str, classes: int) -> ModelFile:
-    """Write a U-Net on ``encoder`` for one channel and ``classes`` classes, as `volseg train` would, and read it."""
+def write_random_model(
+    registry: Registry, path: Path, encoder: str, classes: int, architecture: str = "unet"
+) -> ModelFile:
+    """Write a network on ``encoder`` for one channel and ``classes`` classes, as `volseg train` would, and read it."""
     torch.manual_seed(0)
-    recipe = resolve_recipe(registry, "slices", [f"model.encoder={encoder}"])
+    recipe = resolve_recipe(registry, "slices", [f"model={architecture}", f"model.encoder={encoder}"])
     names = ClassMap(tuple(ClassName(number, f"class {number}") for number in range(classes)))
     divisor, minimum = size_rules(recipe)
     spec = ModelSpec(
