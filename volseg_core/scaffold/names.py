@@ -82,6 +82,11 @@ class Names:
         return name if name.endswith(word) else name + word
 
     @property
+    def suffix(self) -> str:
+        """Suffix of the files of a reader or writer, without its dot."""
+        return self.component.replace("-", "")
+
+    @property
     def id(self) -> str:
         """The component's qualified name, ``volseg-acme/boundary``."""
         return f"{self.plugin}/{self.component}"

@@ -21,8 +21,8 @@ _USAGE = {
     "encoder": "volseg train slices --data crop.h5 --labels labels.h5 -s model.encoder={id}",
     "loss": "volseg train slices --data crop.h5 --labels labels.h5 -s 'loss=[{id}]'",
     "metric": "volseg evaluate --prediction segmented.h5 --labels labels.h5 --metric {id}",
-    "reader": "volseg inspect scan.{component}",
-    "writer": "volseg predict runs/slices scan.h5 -o segmented.{component}",
+    "reader": "volseg inspect scan.{suffix}",
+    "writer": "volseg predict runs/slices scan.h5 -o segmented.{suffix}",
     "merge": "volseg predict runs/slices scan.h5 -o segmented.h5 -s predict.merge={id}",
     "augmentation": "volseg train slices --data crop.h5 --labels labels.h5 -s data.augment={id}",
     "generator": "volseg generate {id} -o cube.h5",
@@ -60,7 +60,7 @@ def create_package(names: Names, folder: Path) -> list[Path]:
 
 def usage(names: Names) -> str:
     """Return a command that uses the new component."""
-    return _USAGE[names.kind].format(id=names.id, component=names.component)
+    return _USAGE[names.kind].format(id=names.id, suffix=names.suffix)
 
 
 def requirement() -> str:
@@ -82,7 +82,7 @@ def _texts(names: Names) -> dict[str, str]:
         ".gitignore": "files/ignore.txt",
         f"{source}/plugin.py": f"descriptors/{names.kind}.py",
         f"{source}/{names.module}.py": f"components/{names.kind}.py",
-        "tests/test_conformance.py": "files/conformance.py",
+        "tests/test_conformance.py": f"files/{'conformance_reader' if names.kind == 'reader' else 'conformance'}.py",
     }
     texts = {
         path: _filled((_HERE / template).read_text(encoding="utf-8"), names) for path, template in templates.items()
@@ -97,6 +97,7 @@ def _filled(text: str, names: Names) -> str:
         "component-usage": usage(names),
         "component-kind": names.kind,
         "component-name": names.component,
+        "component-suffix": names.suffix,
         "component_module": names.module,
         "ComponentClass": names.class_name,
         "plugin-id": names.plugin,

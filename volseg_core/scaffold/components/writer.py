@@ -40,7 +40,6 @@ class _Pairs:
         self._path = path
         self._files: dict[Path, Path] = {}
         self._voxels: dict[str, np.memmap[Any, Any]] = {}
-        self._specs = dict(arrays)
         with self._failing():
             path.parent.mkdir(parents=True, exist_ok=True)
             for number, (name, spec) in enumerate(arrays.items()):
@@ -55,11 +54,13 @@ class _Pairs:
         """Write a box, one slice for each dimension.
 
         Raises:
-            DataError: values that the array's type cannot hold, or of another shape than the box.
+            DataError: no such array, a box that leaves it, or values that its type cannot hold.
         """
-        target = self._voxels[name]
+        target = self._voxels.get(name)
+        if target is None:
+            raise DataError(str(self._path), f"has no array {name!r} to write to")
         if values.shape != target[slices].shape:
-            raise DataError(str(self._path), f"values {values.shape} do not fill the box of {name!r}")
+            raise DataError(str(self._path), f"values {values.shape} do not fill the box {slices} of {name!r}")
         converted = values.astype(target.dtype)
         if values.dtype.kind in "iub" and not np.array_equal(converted, values):
             raise DataError(str(self._path), f"array {name!r} is {target.dtype} and cannot hold the values")

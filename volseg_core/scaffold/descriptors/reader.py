@@ -13,7 +13,7 @@ def volseg_readers() -> list[Reader]:
             name="component-name",
             target="plugin_package.component_module:ComponentClass",
             summary="Raw voxels with a JSON file beside them, memory-mapped.",
-            suffixes=(".component-name",),  # files that it is chosen for; a recipe may also name it: data.reader
+            suffixes=(".component-suffix",),  # files that it is chosen for; a recipe may also name it: data.reader
             directories=False,  # True: it opens folders
             lazy=True,  # opening and reading a box take memory for that box, not for the file
             licence="Apache-2.0",

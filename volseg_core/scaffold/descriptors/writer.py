@@ -13,7 +13,7 @@ def volseg_writers() -> list[Writer]:
             name="component-name",
             target="plugin_package.component_module:ComponentClass",
             summary="Raw voxels with a JSON file beside them, one pair for each array.",
-            suffixes=(".component-name",),  # outputs that it is chosen for
+            suffixes=(".component-suffix",),  # outputs that it is chosen for
             directories=False,  # True: it makes folders
             licence="Apache-2.0",
         )
