@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_augment.library import albumentations, cv2
+from volseg_augment.library import albumentations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,6 +106,10 @@ def offsets(shape: tuple[int, ...], centre: tuple[float, float]) -> tuple[NDArra
 
 
 def distances(shape: tuple[int, ...], centre: tuple[float, float]) -> NDArray[np.float32]:
-    """Return the distance (H, W) of each pixel to a point."""
-    y, x = np.broadcast_arrays(*offsets(shape, centre))
-    return np.asarray(cv2.magnitude(np.ascontiguousarray(x), np.ascontiguousarray(y)))
+    """Return the distance (H, W) of each pixel to a point.
+
+    By numpy's square root, which rounds correctly: the last bit of `cv2.magnitude` depends on where in memory its
+    arrays lie, and with it the draw of a seed.
+    """
+    y, x = offsets(shape, centre)
+    return np.sqrt(y * y + x * x)

@@ -1,0 +1,246 @@
+"""Rules of metrics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from volseg_core.testing.alone import without_torch
+from volseg_core.testing.findings import rules
+
+if TYPE_CHECKING:
+    from volseg_core.testing.findings import Findings
+    from volseg_core.testing.trial import Trial
+
+    Array = np.ndarray[Any, Any]
+    Image = tuple[Array, Array, Array | None]
+
+RULES = rules(
+    "metric",
+    works=("A metric scores slices and volumes of the dims that it declares", "Mend it, or declare fewer dims."),
+    outputs=(
+        "compute() gives plain floats, and among them every name in outputs",
+        "Convert with float(), and name in outputs what compute() returns.",
+    ),
+    ordered=(
+        "A perfect prediction scores better than a wrong one, in the direction that better names",
+        "Correct better, or the order of prediction and target.",
+    ),
+    pieces=(
+        "A streaming metric gives the same for an image in pieces as for the whole",
+        "Add up counts in update() and divide in compute(), or declare streaming=False.",
+    ),
+    updates=(
+        "The order of updates does not matter, and every one counts",
+        "Keep sums over updates, not the last one.",
+    ),
+    absent_class=(
+        "A class that neither prediction nor target has leaves the score defined",
+        "Leave absent classes out of the mean, and divide no sum by zero.",
+    ),
+    nothing=("A metric that saw nothing gives NaN and raises nothing", "Return float('nan') where there is no count."),
+    reset=("reset() forgets everything", "Set every count back to its start."),
+    ignored=(
+        "Voxels whose target is -1 or whose valid is False do not count",
+        "Drop them before anything is counted: kept = (target >= 0) & valid.",
+    ),
+    repeatable=("compute() may be called twice", "Change no state in compute()."),
+    untouched=("A metric leaves the arrays that it is given as they are", "Work on copies."),
+    torch_free=(
+        "A metric works where torch is not installed",
+        "Use numpy and scipy; volumes are scored in environments without torch.",
+    ),
+)
+
+NAMES = ("background", "first", "second")
+_SHAPES = {2: (9, 8), 3: (5, 7, 6)}
+_SPACING = (2.0, 1.0, 0.5)
+
+
+def examine(trial: Trial, found: Findings) -> None:
+    """Score small images of the dims that a metric declares."""
+    tasks = set(trial.component.tasks)
+    if tasks and not tasks & {"multiclass", "binary", "instance"}:
+        return  # no command scores other tasks
+    for dims in trial.component.dims:
+        examination = Examination(trial, found, dims)
+        with found.trying("works", f"in {dims}D"):
+            examination.run()
+    if not found.broken:
+        found.broke_if("torch-free", without_torch(trial))
+
+
+@dataclass(frozen=True)
+class Examination:
+    """One metric on images of one number of dimensions."""
+
+    trial: Trial
+    found: Findings
+    dims: int
+
+    def run(self) -> None:
+        """Apply every rule."""
+        target, prediction = self._target(), self._prediction()
+        image = self._image(prediction, target)
+        score = self._score(image)
+        if not self._has_outputs(score):
+            return
+        self._ordered(target)
+        self._repeats(image, score)
+        self._updates(target, image)
+        if self.trial.component.streaming:
+            self._pieces(image, score)
+        self._absent(target)
+        self._nothing()
+        self._ignored(prediction, target, score)
+        self._untouched(image)
+
+    def build(self) -> Any:
+        """Return a fresh metric."""
+        instance = "instance" in self.trial.component.tasks and "multiclass" not in self.trial.component.tasks
+        task = "instance" if instance else "multiclass"
+        return self.trial.build(classes=NAMES, spacing=_SPACING, task=task)
+
+    def _target(self) -> Array:
+        """Return classes with an object each, on background."""
+        target = np.zeros(_SHAPES[self.dims], np.int64)
+        target[..., 1:4, 1:4], target[..., 5:, 4:] = 1, 2
+        return target
+
+    def _prediction(self) -> Array:
+        """Return the target with errors: a class grown, another shrunk."""
+        prediction = self._target()
+        prediction[..., 1:5, 4], prediction[..., 5, :] = 1, 0
+        return prediction
+
+    def _image(self, prediction: Array, target: Array, valid: Array | None = None, sure: float = 0.8) -> Image:
+        if self.trial.component.inputs == "classes":
+            return prediction, target, valid
+        chosen = np.arange(len(NAMES)).reshape(-1, *[1] * prediction.ndim) == prediction
+        rest = (1 - sure) / (len(NAMES) - 1)
+        return np.where(chosen, sure, rest).astype(np.float32), target, valid
+
+    def _score(self, *images: Image) -> dict[str, float]:
+        metric = self.build()
+        for image in images:
+            metric.update(*image)
+        result: dict[str, float] = metric.compute()
+        return result
+
+    def _primary(self, score: dict[str, float]) -> float:
+        return score[self._name]
+
+    @property
+    def _name(self) -> str:
+        component = self.trial.component
+        return str(component.outputs[0] if component.outputs else component.name)
+
+    def _has_outputs(self, score: Any) -> bool:
+        if not isinstance(score, dict):
+            self.found.broke("outputs", f"it returned {type(score).__name__}")
+            return False
+        lacking = [name for name in (self._name, *self.trial.component.outputs) if name not in score]
+        if lacking:
+            self.found.broke("outputs", f"{lacking[0]!r} is not in {', '.join(map(str, score)) or 'nothing'}")
+        for name, value in score.items():
+            if type(value) is not float:
+                self.found.broke("outputs", f"{name!r} is {type(value).__name__}")
+        return not lacking
+
+    def _ordered(self, target: Array) -> None:
+        close = target.copy()
+        close[..., 1, 1] = 0
+        sign = 1 if self.trial.component.better == "higher" else -1
+        perfect, near, far = (
+            self._primary(self._score(self._image(prediction, target, sure=1.0)))
+            for prediction in (target, close, np.zeros_like(target))
+        )
+        if not (sign * perfect >= sign * near > sign * far):
+            seen = f"in {self.dims}D perfect gives {perfect:.4g}, nearly right {near:.4g} and wrong {far:.4g}"
+            self.found.broke("ordered", f"{seen}, where {self.trial.component.better} is better")
+
+    def _repeats(self, image: Image, score: dict[str, float]) -> None:
+        metric = self.build()
+        metric.update(*self._image(self._target()[::-1], self._target()))
+        metric.reset()
+        metric.update(*image)
+        if not _alike(metric.compute(), score):
+            self.found.broke("reset", f"in {self.dims}D what came before it still counts")
+            return
+        if not _alike(metric.compute(), score):
+            self.found.broke("repeatable", f"in {self.dims}D the second call gives something else")
+
+    def _updates(self, target: Array, image: Image) -> None:
+        other = self._image(np.zeros_like(target), target)
+        one, two, alone = self._score(image, other), self._score(other, image), self._score(other)
+        if not _alike(one, two):
+            self.found.broke("updates", f"in {self.dims}D two images in the other order give another score")
+        elif _alike(one, alone):
+            self.found.broke("updates", f"in {self.dims}D the first of two images counts for nothing")
+
+    def _pieces(self, image: Image, score: dict[str, float]) -> None:
+        prediction, target, _ = image
+        metric = self.build()
+        for piece in (slice(0, 1), slice(1, 4), slice(4, None)):
+            box = (Ellipsis, piece, *[slice(None)] * (self.dims - 1))
+            metric.update(prediction[box], target[box], None)
+        pieces = metric.compute()
+        if not _alike(pieces, score):
+            seen = (
+                f"in {self.dims}D it is {self._primary(pieces):.6g} in pieces and {self._primary(score):.6g} as a whole"
+            )
+            self.found.broke("pieces", seen)
+
+    def _absent(self, target: Array) -> None:
+        present = np.minimum(target, 1)
+        with self.found.trying("absent-class", f"in {self.dims}D"), np.errstate(all="raise"):
+            value = self._primary(self._score(self._image(present, present)))
+            if math.isnan(value):
+                self.found.broke("absent-class", f"in {self.dims}D it is NaN")
+
+    def _nothing(self) -> None:
+        with self.found.trying("nothing", "without an update"):
+            value = self._primary(self.build().compute())
+            if not math.isnan(value):
+                self.found.broke("nothing", f"without an update it gives {value:g}")
+        target = np.full(_SHAPES[self.dims], -1)
+        with self.found.trying("nothing", "of an image without labels"):
+            value = self._primary(self._score(self._image(np.zeros_like(target), target)))
+            if not math.isnan(value):
+                self.found.broke("nothing", f"of an image without labels it gives {value:g}")
+
+    def _ignored(self, prediction: Array, target: Array, score: dict[str, float]) -> None:
+        ignored = np.zeros(target.shape, bool)
+        ignored[..., :2, 3:5] = True
+        junk = np.where(ignored, (prediction + 1) % len(NAMES), prediction)
+        marked = np.where(ignored, -1, target)
+        for what, valid in (("a target of -1", None), ("valid False", ~ignored)):
+            truth = marked if valid is None else target
+            one, two = (self._score(self._image(each, truth, valid)) for each in (prediction, junk))
+            if not _alike(one, two):
+                self.found.broke("ignored", f"in {self.dims}D the prediction at {what} changes the score")
+                return
+        if _alike(self._score(self._image(junk, target)), score):
+            return
+        if not _alike(
+            self._score(self._image(prediction, marked)), self._score(self._image(prediction, target, ~ignored))
+        ):
+            self.found.broke("ignored", f"in {self.dims}D -1 in the target is not the same as valid False")
+
+    def _untouched(self, image: Image) -> None:
+        before = [None if array is None else array.copy() for array in image]
+        self._score(image)
+        for was, now in zip(before, image, strict=True):
+            if was is not None and now is not None and not np.array_equal(was, now):
+                self.found.broke("untouched", f"in {self.dims}D it changed one")
+
+
+def _alike(one: dict[str, float], other: dict[str, float]) -> bool:
+    return set(one) == set(other) and all(
+        math.isclose(one[name], other[name], rel_tol=1e-9, abs_tol=1e-12)
+        or (one[name] != one[name] and other[name] != other[name])
+        for name in one
+    )
