@@ -126,19 +126,18 @@ def _written(target: str, kind: str, found: Any, signature: inspect.Signature) -
     given = [item for item in signature.parameters.values() if _can_be_given(item, writer.open_points)]
     wants = tuple(item.name for item in given if item.name in _CONTEXT.get(kind, ()))
     params = {item.name: writer.write(item) for item in given if item.name not in wants}
+    rows = "".join(f"        {source(name)}: {text},\n" for name, text in params.items())
+    ignore = _ignore(kind, found, wants)
     fields = {
         "name": source(_name(target, kind)),
         "target": source(target),
         "summary": source(_summary(found, writer.open_points)),
-        "params": "".join(f"        {source(name)}: {text},\n" for name, text in params.items()),
+        "params": f"{{\n{rows}    }}" if rows else "",
         "wants": source(wants) if wants else "",
-        "ignore": source(_ignore(kind, found, wants)),
+        "ignore": source(ignore) if ignore else "",
         "licence": source(""),
     }
-    fields["params"] = f"{{\n{fields['params']}    }}" if params else ""
-    lines = "".join(
-        f"    {name}={text},\n" for name, text in fields.items() if text not in ("", '""') or name == "licence"
-    )
+    lines = "".join(f"    {name}={text},\n" for name, text in fields.items() if text)
     points = [*writer.open_points, "the licence of the code (SPDX), and a citation where there is one"]
     if kind in _UNSEEN:
         points.append(f"{_UNSEEN[kind]}, which a signature does not show")

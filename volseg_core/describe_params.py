@@ -75,7 +75,7 @@ class ParamSource:
     def _help(self, name: str) -> str:
         """Return what the docstring says behind ``name:`` or ``name (type):``, its first sentence."""
         typed = r"(?: \([^\n]*\))?:"
-        entry = rf"^\s+`*{re.escape(name)}`*{typed}\s+(.+(?:\n(?!\s*\w+{typed})\s+.+)*)"
+        entry = rf"^\s+`*{re.escape(name)}`*{typed}\s+(.+(?:\n(?!\s*`*\w+`*{typed})\s+.+)*)"
         match = re.search(entry, docstring(self.target), re.MULTILINE)
         if match is None:
             self.open_points.append(f"the help of {name!r}")

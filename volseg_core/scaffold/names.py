@@ -42,7 +42,7 @@ class Names:
 
     def _check_plugin(self) -> None:
         if not _PLUGIN.fullmatch(self.plugin):
-            words = re.sub(r"[^a-z0-9]+", "-", normalise(self.plugin)).strip("-").removeprefix("volseg-")
+            words = re.sub(r"[^a-z0-9]+", "-", normalise(self.plugin)).strip("-").removeprefix("volseg").strip("-")
             rule = "is not 'volseg-' and lower-case words joined by hyphens"
             raise UsageError(_WHERE, f"{self.plugin!r} {rule}", f"Did you mean 'volseg-{words or 'acme'}'?")
         if importlib.util.find_spec(self.package) is not None:
