@@ -55,6 +55,11 @@ class ModelSpec:
         """Channels of a volume that the network segments."""
         return self.in_channels // (2 * self.neighbours + 1)
 
+    @property
+    def out_channels(self) -> int:
+        """Channels of the logits: one of a binary task, else one for each class."""
+        return 1 if self.task == "binary" else len(self.classes)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain data (``volseg.spec``)."""
         content = asdict(self)
@@ -160,7 +165,8 @@ def documents(
     keys = (SPEC_KEY, RECIPE_KEY, *([EXPORT_KEY] if exported else []))
     missing = [key for key in keys if key not in metadata]
     if missing:
-        raise DataError(str(path), f"was not made by volseg: it carries no {missing[0]}")
+        hint = "To predict with a model of others, give --recipe: it says what the file does not." if exported else ""
+        raise DataError(str(path), f"was not made by volseg: it carries no {missing[0]}", hint)
     spec, recipe, *export = (_document(metadata, key, path) for key in keys)
     return ModelSpec.from_dict(spec, str(path)), recipe, export[0] if export else {}
 

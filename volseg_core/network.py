@@ -73,15 +73,13 @@ def trained_network(catalog: Catalog, recipe: Recipe, model: ModelFile) -> nn.Mo
     Raises:
         DataError: the tensors do not fit the recipe's network.
     """
-    from volseg_core.training.targets import output_channels
-
     if model.export:
         what = "is an exported model: its network is in ONNX"
         raise DataError(str(model.path), what, "Use --runtime onnxruntime, or give the run.")
     spec = model.spec
-    channels = output_channels(spec.task, len(spec.classes))
     networks = [
-        build_network(catalog, recipe, spec.in_channels, channels, pretrained=False) for _ in range(spec.members)
+        build_network(catalog, recipe, spec.in_channels, spec.out_channels, pretrained=False)
+        for _ in range(spec.members)
     ]
     network = networks[0]
     if spec.members > 1:

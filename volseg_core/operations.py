@@ -116,6 +116,7 @@ def predict(
     entropy: bool = False,
     variance: bool = False,
     overwrite: bool = False,
+    recipe: str | Mapping[str, Any] = "",
     frozen: bool = False,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
@@ -127,19 +128,23 @@ def predict(
     uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16, ``entropy`` (Z, Y, X) uint8 of the merged
     probabilities (255 = all classes equal) and ``variance`` (Z, Y, X) float16, the variance over directions summed
     over classes (0 = all directions agree). With ``output`` they are written there. ``runtime`` ``auto`` is that of
-    the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported. ``frozen``
-    refuses plugins in other versions than those that the model was trained with.
+    the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported. ``recipe``
+    says of an ONNX file that volseg did not make what its graph does not: task, classes, normalisation, axes, size
+    rules; the file must take (N, C, H, W) and give logits. ``frozen`` refuses plugins in other versions than those that
+    the model was trained with.
 
     Raises:
         VolsegError: what is wrong with model, volume, device or output.
     """
     registry = registry or load_registry()
-    file, recipe = model_and_recipe(registry, model, quality, overrides, device, runtime, frozen=frozen)
+    file, resolved = model_and_recipe(
+        registry, model, quality, overrides, device, runtime, recipe=recipe, frozen=frozen
+    )
     wishes = {"confidence": confidence, "probabilities": probabilities, "entropy": entropy, "variance": variance}
     return run_prediction(
         registry.catalog,
         file,
-        recipe,
+        resolved,
         volume,
         progress or Silent(),
         device=device,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
+import array_api_compat
 import numpy as np
 
 from volseg_core.api import DataError, PluginError, ResourceError, UsageError
@@ -27,9 +30,9 @@ class OnnxRuntime:
     """Execute an exported model with ONNX Runtime: batches (N, C, *S) float32 in, logits (N, C, *S) out.
 
     On a GPU every batch of a window gets the shape of the first one, the last being padded: a new shape would make
-    the convolutions choose their algorithms anew. Where torch or CuPy is installed, batches and logits are arrays of
-    theirs on the device and are not copied to the host. The provider that a session really has is checked, since
-    ONNX Runtime falls back to the CPU without an error.
+    the convolutions choose their algorithms anew. A model that takes batches of one size only gets those. Where torch
+    or CuPy is installed, batches and logits are arrays of theirs on the device and are not copied to the host. The
+    provider that a session really has is checked, since ONNX Runtime falls back to the CPU without an error.
 
     Raises:
         PluginError: onnxruntime is not installed. UsageError: there is no exported model.
@@ -42,6 +45,9 @@ class OnnxRuntime:
             raise UsageError("runtime onnxruntime", "needs an exported model", "Make one: volseg export RUN")
         runtime = _import()
         self.device = _choose(runtime, device)
+        if self.device != "cpu" and hasattr(runtime, "preload_dlls"):
+            with redirect_stdout(io.StringIO()):  # what is missing is named by volseg doctor
+                runtime.preload_dlls()  # CUDA libraries of pip's packages are on no search path
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
@@ -58,7 +64,11 @@ class OnnxRuntime:
                 "device", f"{self.device} was asked for, but ONNX Runtime chose {found}: a library is missing", _HINT
             )
         self._arrays = _device_arrays() if self.device != "cpu" else None
-        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+        image = self._session.get_inputs()[0]
+        if image.type != "tensor(float)":
+            raise DataError(str(model), f"takes {image.type}; volseg gives tensor(float)", "Export it with that input.")
+        self._input, self._output = image.name, self._session.get_outputs()[0].name
+        self._fixed = image.shape[0] if isinstance(image.shape[0], int) else None
         self._batches: dict[tuple[int, ...], int] = {}
 
     def run(self, batch: np.ndarray[Any, Any]) -> Any:
@@ -67,8 +77,15 @@ class OnnxRuntime:
         Raises:
             MemoryError: the device has too little memory for it.
         """
+        if self._fixed is None:
+            return self._run(batch)
+        self._batches[batch.shape[1:]] = self._fixed
+        parts = [self._run(batch[start : start + self._fixed]) for start in range(0, len(batch), self._fixed)]
+        return array_api_compat.array_namespace(*parts).concat(parts) if len(parts) > 1 else parts[0]
+
+    def _run(self, batch: np.ndarray[Any, Any]) -> Any:
         count = len(batch)
-        if self.device != "cpu":
+        if self.device != "cpu" or self._fixed is not None:
             batch = self._padded(batch)
         try:
             if self._arrays is None:
@@ -178,8 +195,6 @@ def _import() -> Any:
             f"onnxruntime is not installed ({_line(error)})",
             notes=['pip install "volseg[gpu]", or without a GPU "volseg[cpu]"; never both in one environment'],
         ) from None
-    if hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()  # CUDA libraries of pip's packages are on no search path
     return onnxruntime
 
 

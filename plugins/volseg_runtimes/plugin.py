@@ -27,6 +27,7 @@ def volseg_runtimes() -> list[Runtime]:
             summary="An exported model in ONNX Runtime, on a CPU or a CUDA GPU; needs no torch.",
             params={"gpu_memory_gb": Param("float", 0.0, "Most memory that it may take on a GPU (0: any).", min=0)},
             wants=("model", "device", "threads"),
+            needs=("array-api-compat>=1.11",),
             extra="gpu",
             licence="MIT",
         ),

@@ -9,19 +9,22 @@ from volseg_core.errors import DataError, ResourceError, UsageError
 from volseg_runtimes.onnx_runtime import OnnxRuntime
 
 
-@pytest.fixture
-def doubling(tmp_path):
-    """A network that doubles its input."""
-    sizes = ["n", 2, "h", "w"]
+def write_doubling(path, batch="n", kind=TensorProto.FLOAT):
+    """Write a network that doubles its input."""
+    sizes = [batch, 2, "h", "w"]
     graph = helper.make_graph(
         [helper.make_node("Add", ["image", "image"], ["logits"])],
         "net",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, sizes)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info("image", kind, sizes)],
+        [helper.make_tensor_value_info("logits", kind, sizes)],
     )
-    path = tmp_path / "m.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
     return path
+
+
+@pytest.fixture
+def doubling(tmp_path):
+    return write_doubling(tmp_path / "m.onnx")
 
 
 def test_it_runs_the_model_on_the_cpu(doubling):
@@ -29,6 +32,18 @@ def test_it_runs_the_model_on_the_cpu(doubling):
     batch = np.random.default_rng(0).normal(size=(3, 2, 4, 5)).astype(np.float32)
     np.testing.assert_array_equal(runtime.run(batch), 2 * batch)
     assert (runtime.device, runtime.free_bytes()) == ("cpu", None)
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 3), (2, 3), (4, 3), (3, 3)])
+def test_a_model_of_one_batch_size_gets_batches_of_that_size(tmp_path, size, count):
+    runtime = OnnxRuntime(model=write_doubling(tmp_path / "m.onnx", batch=size), device="cpu", threads=1)
+    batch = np.random.default_rng(0).normal(size=(count, 2, 4, 5)).astype(np.float32)
+    np.testing.assert_array_equal(runtime.run(batch), 2 * batch)
+
+
+def test_a_model_of_other_numbers_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"takes tensor\(uint8\); volseg gives tensor\(float\)"):
+        OnnxRuntime(model=write_doubling(tmp_path / "m.onnx", kind=TensorProto.UINT8), device="cpu", threads=1)
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])

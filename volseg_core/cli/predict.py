@@ -25,6 +25,7 @@ from volseg_core.cli.context import overrides, registry_of, start_output, verbos
 @click.option("--entropy", is_flag=True, help="Also write how undecided the probabilities are (uint8, 255 = fully).")
 @click.option("--variance", is_flag=True, help="Also write how far the directions disagree (float16).")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@click.option("--recipe", default="", metavar="NAME|FILE", help="For an ONNX file that volseg did not make.")
 @click.option("--frozen", is_flag=True, help="Fail when the model was trained with other plugin versions.")
 @overrides
 @verbosity
@@ -42,6 +43,7 @@ def predict(
     entropy: bool,
     variance: bool,
     overwrite: bool,
+    recipe: str,
     frozen: bool,
     assignments: tuple[str, ...],
     quiet: bool,
@@ -68,6 +70,7 @@ def predict(
         entropy=entropy,
         variance=variance,
         overwrite=overwrite,
+        recipe=recipe,
         frozen=frozen,
         overrides=assignments,
         registry=registry,

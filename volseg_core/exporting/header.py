@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _GRAPH, _OPSET, _METADATA = 7, 8, 14  # of ModelProto
-_INITIALIZER = 5  # of GraphProto
-_EXTERNAL, _LOCATION = 13, 14  # of TensorProto
+_INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12  # of GraphProto
+_NAME, _EXTERNAL, _LOCATION = 8, 13, 14  # of TensorProto
+_TYPE, _TENSOR, _SHAPE, _DIM, _DIM_VALUE = (
+    2,
+    1,
+    2,
+    1,
+    1,
+)  # of ValueInfoProto, TypeProto, its Tensor, its shape, a Dimension
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _MAX_VARINT = 10
 _MAX_METADATA = 64 * 1024 * 1024
@@ -26,12 +33,18 @@ DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Operator domains that a model may use: those that ONNX Runtime brings itself."""
 
 
+Shape = tuple[int | None, ...]
+"""Sizes of a tensor, None where a size is free."""
+
+
 @dataclass
 class Header:
-    """Metadata by key, and what a file refers to beyond itself."""
+    """Metadata by key, shapes of inputs and outputs by name, and what a file refers to beyond itself."""
 
     metadata: dict[str, str] = field(default_factory=dict)
     domains: list[str] = field(default_factory=list)
+    inputs: dict[str, Shape] = field(default_factory=dict)
+    outputs: dict[str, Shape] = field(default_factory=dict)
     external: bool = False
     graph: bool = False
 
@@ -85,23 +98,42 @@ def _model(content: memoryview) -> Header:
             header.domains += _strings(body, 1)
         elif number == _GRAPH:
             header.graph = True
-            header.external = _external(body)
+            _read_graph(header, body)
     return header
 
 
-def _external(graph: memoryview) -> bool:
-    """Return whether a tensor of the graph lies in another file."""
-    tensors = (body for number, _, body in _fields(graph) if number == _INITIALIZER and body is not None)
-    return any(
-        number == _EXTERNAL or (number == _LOCATION and value == 1)
-        for tensor in tensors
-        for number, value, _ in _fields(tensor)
-    )
+def _read_graph(header: Header, graph: memoryview) -> None:
+    weights = set[str]()
+    for number, _, body in _fields(graph):
+        if body is None:
+            continue
+        if number == _INITIALIZER:
+            weights.add(*_strings(body, _NAME))
+            header.external |= _external(body)
+        elif number in (_INPUT, _OUTPUT):
+            name, shape = _value(body)
+            (header.inputs if number == _INPUT else header.outputs)[name] = shape
+    for name in weights:  # older files list them as inputs too
+        header.inputs.pop(name, None)
+
+
+def _external(tensor: memoryview) -> bool:
+    """Return whether a tensor lies in another file."""
+    return any(number == _EXTERNAL or (number == _LOCATION and value == 1) for number, value, _ in _fields(tensor))
+
+
+def _value(message: memoryview) -> tuple[str, Shape]:
+    """Return name and shape of an input or output; one that is no tensor has no sizes."""
+    shape = [message]
+    for wanted in (_TYPE, _TENSOR, _SHAPE, _DIM):
+        shape = [body for part in shape for number, _, body in _fields(part) if number == wanted and body is not None]
+    sizes = (next((value for number, value, _ in _fields(size) if number == _DIM_VALUE), None) for size in shape)
+    return _strings(message, 1)[0], tuple(sizes)
 
 
 def _strings(message: memoryview, *numbers: int) -> list[str]:
-    found = {number: bytes(body).decode() for number, _, body in _fields(message) if body is not None}
-    return [found.get(number, "") for number in numbers]
+    found = {number: body for number, _, body in _fields(message) if body is not None}
+    return [bytes(found.get(number, b"")).decode() for number in numbers]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, memoryview | None]]:

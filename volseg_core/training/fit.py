@@ -35,7 +35,6 @@ from volseg_core.training.module import SegmentationModule
 from volseg_core.training.rate import STEPS as RANGE_STEPS
 from volseg_core.training.rate import find_rate, on_device, read_rate
 from volseg_core.training.run import Prepared, RunOptions, RunResult, monitored
-from volseg_core.training.targets import output_channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,9 +94,7 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
 def _network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> nn.Module:
     recipe, spec = prepared.recipe, prepared.spec
     fresh = not options.resume and options.start_from is None
-    network = build_network(
-        catalog, recipe, spec.in_channels, output_channels(spec.task, len(spec.classes)), pretrained=fresh
-    )
+    network = build_network(catalog, recipe, spec.in_channels, spec.out_channels, pretrained=fresh)
     if options.start_from is not None and not options.resume:
         model = read_model(options.start_from)
         if model.export:

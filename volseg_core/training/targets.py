@@ -31,8 +31,3 @@ def probabilities(task: str, logits: Tensor) -> Tensor:
         foreground = logits.sigmoid()
         return torch.cat((1 - foreground, foreground), dim=1)
     return logits.softmax(dim=1)
-
-
-def output_channels(task: str, classes: int) -> int:
-    """Return how many channels the network gives for a number of classes."""
-    return 1 if task == "binary" else classes

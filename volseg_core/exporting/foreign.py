@@ -1,0 +1,101 @@
+"""ONNX files that others made: what the graph does not say about itself comes from a recipe."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from volseg_core.errors import DataError, UsageError
+from volseg_core.exporting.header import check_safe, read_header
+from volseg_core.model import EXPORT_KEY, ModelFile, ModelSpec
+from volseg_core.network import size_rules
+from volseg_core.volume import ClassMap, ClassName, Normalisation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from volseg_core.exporting.header import Header, Shape
+    from volseg_core.recipe import Recipe
+
+_IMAGE = 4
+"""Dimensions of a batch of images (N, C, H, W)."""
+_ANY = "zyx"
+
+
+def adopt(path: Path, recipe: Recipe) -> ModelFile:
+    """Return a model of an ONNX file that carries no spec: (N, C, H, W) float32 in, logits (N, classes, H, W) out.
+
+    Channels, number of classes and a fixed size are the graph's. Task, names of classes, normalisation, axes,
+    neighbours and the size rules of the architecture are the recipe's.
+
+    Raises:
+        DataError: it is not ONNX, not safe, or no network of this kind. UsageError: it is volseg's own, or recipe and
+            graph do not agree.
+    """
+    header = read_header(path)
+    check_safe(header, path)
+    if EXPORT_KEY in header.metadata:
+        raise UsageError(str(path), "carries its own recipe", "Leave --recipe out; -s changes how it predicts.")
+    image, logits = _ends(header, path)
+    channels, outputs, window = image[1], logits[1], image[2:]
+    if channels is None or outputs is None:
+        raise DataError(str(path), "leaves its number of channels or classes open; volseg needs both fixed")
+    seen = 2 * recipe.data.neighbours + 1
+    if channels % seen:
+        what = f"takes {channels} channels, not a multiple of the {seen} slices of data.neighbours"
+        raise UsageError(str(path), what)
+    fixed = tuple(size for size in window if size is not None)
+    divisor, least = size_rules(recipe)
+    spec = ModelSpec(
+        task=recipe.head.task,
+        in_channels=channels,
+        classes=_classes(recipe, outputs, path),
+        normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
+        axes=_ANY if recipe.data.axes == "auto" else recipe.data.axes,
+        divisor=divisor,
+        min_size=least,
+        neighbours=recipe.data.neighbours,
+        window=fixed if len(fixed) == len(window) else (),
+    )
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ModelFile(path, spec, recipe.to_dict(), digest, {"model_id": digest, "precision": "float32"})
+
+
+def check_channels(header: Header, spec: ModelSpec, path: Path) -> None:
+    """Raise a DataError when the graph takes or gives other channels than its spec says."""
+    for ends, wanted, what in (
+        (header.inputs, spec.in_channels, "takes {} channels, but its volseg.spec says {}"),
+        (header.outputs, spec.out_channels, "gives {} channels of logits, but its volseg.spec means {}"),
+    ):
+        for shape in ends.values():
+            if len(shape) > 1 and shape[1] not in (None, wanted):
+                raise DataError(str(path), what.format(shape[1], wanted), "Export the model again.")
+
+
+def _ends(header: Header, path: Path) -> tuple[Shape, Shape]:
+    """Return the shapes of input and output."""
+    for ends, what in ((header.inputs, "inputs"), (header.outputs, "outputs")):
+        if len(ends) != 1:
+            raise DataError(str(path), f"has {len(ends)} {what}; volseg runs networks with one")
+    (image,), (logits,) = header.inputs.values(), header.outputs.values()
+    if len(image) != _IMAGE or len(logits) != _IMAGE:
+        found = f"{len(image)} and {len(logits)} dimensions"
+        raise DataError(str(path), f"has input and output of {found}; a network of images has (N, C, H, W)")
+    return image, logits
+
+
+def _classes(recipe: Recipe, outputs: int, path: Path) -> ClassMap:
+    names = recipe.head.classes
+    count = 2 if recipe.head.task == "binary" else outputs
+    if recipe.head.task == "binary" and outputs != 1:
+        raise UsageError(str(path), f"gives {outputs} channels; task binary has one", "Use task: multiclass.")
+    if recipe.head.task != "binary" and outputs == 1:
+        raise UsageError(str(path), "gives one channel, the logit of a binary task", "Use task: binary.")
+    if names == "auto":
+        ids = {f"class {number}": number for number in range(count)}
+    else:
+        ids = dict(names) if isinstance(names, dict) else {name: number for number, name in enumerate(names)}
+    if len(ids) != count:
+        raise UsageError(str(path), f"gives {count} classes, but the recipe names {len(ids)}", "Change classes.")
+    return ClassMap(tuple(ClassName(number, name) for name, number in ids.items()))
