@@ -18,7 +18,7 @@ import pluggy
 from volseg_core import hookspecs
 from volseg_core.collecting import register, reject_duplicates
 from volseg_core.plugins import PluginRecord, Plugins, describe
-from volseg_core.policy import BUILTIN, PluginPolicy, check_required, normalise
+from volseg_core.policy import BUILTIN, PluginPolicy, normalise
 
 if TYPE_CHECKING:
     import types
@@ -38,13 +38,11 @@ HEAVY_MODULES = (
 def discover(policy: PluginPolicy | None = None) -> Plugins:
     """Return all plugins, built-ins first, then by id, then local files in their order.
 
-    Raises:
-        PluginError: if ``policy.require`` is not met; a plugin that fails to load raises nothing.
+    A plugin that fails to load raises nothing; what ``policy.require`` demands is for the caller to check.
     """
     policy = policy or PluginPolicy()
     manager = _manager()
     distributions = _distributions()
-    check_required(policy.require)
     records = [_load_distribution(manager, policy, plugin, points) for plugin, points in distributions]
     for path in policy.local:
         records.append(_load_file(manager, policy, path, records))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from volseg_core.errors import PluginError, UsageError
+from volseg_core.errors import PluginError, UsageError, VolsegError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,31 +41,45 @@ class PluginPolicy:
             return ""
         if self.mode == "builtin":
             return _ONLY_BUILTINS
-        if self.mode == "listed" and not plugin.startswith("local/") and plugin not in self._required_names():
+        if self.mode == "listed" and not plugin.startswith("local/") and plugin not in required_names(self.require):
             return "blocked: plugins.mode is 'listed' and plugins.require does not name it"
         return ""
 
-    def _required_names(self) -> set[str]:
-        return {normalise(_requirement(line).name) for line in self.require}
-
 
 def check_required(require: Iterable[str]) -> None:
-    """Raise a PluginError that names every requirement that is not met."""
-    problems = {}
+    """Raise the first of `required_errors`."""
+    for error in required_errors(require):
+        raise error
+
+
+def required_errors(require: Iterable[str]) -> list[VolsegError]:
+    """Return what is wrong with requirements: each that is none, then in one error all that are not met."""
+    errors: list[VolsegError] = []
+    unmet = {}
     for line in require:
-        wanted = _requirement(line)
+        try:
+            wanted = _requirement(line)
+        except UsageError as error:
+            errors.append(error)
+            continue
         if wanted.marker and not wanted.marker.evaluate():
             continue
         try:
             version = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
-            problems[line] = f"{line} is not installed"
+            unmet[line] = f"{line} is not installed"
             continue
         if not wanted.specifier.contains(version, prereleases=True):
-            problems[line] = f"{line} is not met: {version} is installed"
-    if problems:
-        quoted = " ".join(f'"{line}"' for line in problems)
-        raise PluginError(_WHERE, "; ".join(problems.values()), notes=[f"pip install {quoted}"])
+            unmet[line] = f"{line} is not met: {version} is installed"
+    if unmet:
+        quoted = " ".join(f'"{line}"' for line in unmet)
+        errors.append(PluginError(_WHERE, "; ".join(unmet.values()), notes=[f"pip install {quoted}"]))
+    return errors
+
+
+def required_names(require: Iterable[str]) -> set[str]:
+    """Return the ids of the plugins that requirements name."""
+    return {normalise(_requirement(line).name) for line in require}
 
 
 def normalise(name: str) -> str:

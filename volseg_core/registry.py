@@ -12,6 +12,7 @@ from volseg_core.api import KINDS
 from volseg_core.catalog import Catalog
 from volseg_core.discovery import PluginPolicy, discover, normalise
 from volseg_core.errors import RecipeErrors, UsageError, VolsegError, did_you_mean
+from volseg_core.policy import check_required
 from volseg_core.reading import read_yaml
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FILE_NAME = "registry.yaml"
 IMAGE_FILE = Path("/opt/volseg/registry.yaml")
 _KEYS = ("version", "plugins", "aliases", "defaults", "recipes", "default_recipe")
 _PLUGIN_KEYS = ("mode", "require", "block", "local")
-_MODES = ("installed", "listed", "builtin")
+MODES = ("installed", "listed", "builtin")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ def load_registry(path: Path | str | None = None, *, block: Sequence[str] = (), 
         PluginError: a required plugin is missing.
     """
     file = read_registry_file(find_registry_file(path))
+    check_required(() if builtin_only else file.policy.require)
+    return assemble(file, block=block, builtin_only=builtin_only)
+
+
+def assemble(file: RegistryFile, *, block: Sequence[str] = (), builtin_only: bool = False) -> Registry:
+    """Discover plugins as a registry file and the caller want; requirements are not checked."""
     policy = PluginPolicy(
         mode="builtin" if builtin_only else file.policy.mode,
         require=() if builtin_only else file.policy.require,
@@ -103,8 +110,20 @@ def read_registry_file(path: Path | None) -> RegistryFile:
     Raises:
         RecipeErrors: all that is wrong with it. DataError: it cannot be read.
     """
+    file, errors = parse_registry_file(path)
+    if errors:
+        raise RecipeErrors(errors)
+    return file
+
+
+def parse_registry_file(path: Path | None) -> tuple[RegistryFile, list[VolsegError]]:
+    """Return what is right in a registry file, and all that is wrong with it.
+
+    Raises:
+        UsageError: it is not YAML. DataError: it cannot be read.
+    """
     if path is None:
-        return RegistryFile()
+        return RegistryFile(), []
     checked = _Checked(read_yaml(path), path.name)
     checked.keys(checked.content, _KEYS, path.name)
     version = checked.content.get("version", 1)
@@ -119,9 +138,7 @@ def read_registry_file(path: Path | None) -> RegistryFile:
         recipes=_recipes(checked),
         default_recipe=str(checked.content.get("default_recipe") or ""),
     )
-    if checked.errors:
-        raise RecipeErrors(checked.errors)
-    return file
+    return file, checked.errors
 
 
 class _Checked:
@@ -165,9 +182,9 @@ def _policy(checked: _Checked, path: Path) -> PluginPolicy:
     plugins = checked.mapping(checked.content, "plugins", "")
     checked.keys(plugins, _PLUGIN_KEYS, "plugins")
     mode = plugins.get("mode", "installed")
-    if mode not in _MODES:
-        hint = did_you_mean(str(mode), _MODES)
-        checked.wrong("plugins.mode", f"{mode!r} is not one of {', '.join(_MODES)}", hint)
+    if mode not in MODES:
+        hint = did_you_mean(str(mode), MODES)
+        checked.wrong("plugins.mode", f"{mode!r} is not one of {', '.join(MODES)}", hint)
     return PluginPolicy(
         mode=str(mode),
         require=checked.strings(plugins, "require", "plugins."),
@@ -184,7 +201,11 @@ def _aliases(checked: _Checked) -> dict[str, dict[str, str]]:
             if not isinstance(target, str) or "/" not in target:
                 hint = "For example: volseg/dice"
                 checked.wrong(f"aliases.{kind}.{name}", f"{target!r} is not a qualified name PLUGIN/NAME", hint)
-    return {str(kind): section or {} for kind, section in sections.items()}
+    return {
+        str(kind): {name: target for name, target in section.items() if isinstance(target, str) and "/" in target}
+        for kind, section in sections.items()
+        if isinstance(section, dict)
+    }
 
 
 def _defaults(checked: _Checked) -> dict[str, dict[str, Any]]:
@@ -195,7 +216,7 @@ def _defaults(checked: _Checked) -> dict[str, dict[str, Any]]:
         if kind in KINDS and not (slash and name):
             checked.wrong(f"defaults.{key}", "names no component", f"For example: {kind}/NAME")
         checked.mapping(sections, key, "defaults.")
-    return {str(key): section or {} for key, section in sections.items()}
+    return {str(key): section for key, section in sections.items() if isinstance(section, dict)}
 
 
 def _recipes(checked: _Checked) -> dict[str, dict[str, Any]]:
@@ -205,4 +226,4 @@ def _recipes(checked: _Checked) -> dict[str, dict[str, Any]]:
             checked.wrong(f"recipes.{name}", "a recipe is a mapping")
         if "/" in name or name.endswith((".yaml", ".yml")):
             checked.wrong(f"recipes.{name}", "a recipe's name has no '/' and no suffix; those mean plugins and files")
-    return recipes
+    return {name: recipe for name, recipe in recipes.items() if isinstance(recipe, dict)}

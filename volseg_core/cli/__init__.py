@@ -21,7 +21,7 @@ COMMANDS = {
     "inspect": ("volseg_core.cli.inspect:inspect", "Say what is in a model or a volume."),
     "import": ("volseg_core.cli.import_:import_", "Take over settings and weights of another tool."),
     "suggest": ("volseg_core.cli.suggest:suggest", "Write a recipe for a labelled volume."),
-    "recipes": ("volseg_core.cli.recipes:recipes", "List, show and start recipes."),
+    "recipes": ("volseg_core.cli.recipes:recipes", "List, show, check and start recipes."),
     "components": ("volseg_core.cli.components:components", "List what plugins provide."),
     "show": ("volseg_core.cli.components:show", "Describe one component."),
     "plugins": ("volseg_core.cli.plugins:plugins", "List plugins and say why some do not load."),

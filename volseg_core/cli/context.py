@@ -21,14 +21,20 @@ def registry_of(ctx: click.Context, *, warn: bool = True) -> Registry:
     """Return the registry that the options before the command choose; ``warn`` of plugins that did not load."""
     from volseg_core.registry import load_registry
 
-    # shell completion parses the options without running the command that keeps them
-    options = ctx.find_root().obj or ctx.find_root().params
-    registry = load_registry(
-        options.get("registry"), block=options.get("block") or (), builtin_only=bool(options.get("no_plugins"))
-    )
+    registry = load_registry(root_option(ctx, "registry"), **plugin_options(ctx))
     for record in registry.plugins.failed() if warn else ():
         click.echo(f"Warning: plugin {record.label} {record.complaint()}; skipped. (volseg plugins list)", err=True)
     return registry
+
+
+def root_option(ctx: click.Context, name: str) -> Any:
+    """Return an option that stands before the command; shell completion parses them without keeping them."""
+    return (ctx.find_root().obj or ctx.find_root().params).get(name)
+
+
+def plugin_options(ctx: click.Context) -> dict[str, Any]:
+    """Return which plugins the options before the command leave out."""
+    return {"block": root_option(ctx, "block") or (), "builtin_only": bool(root_option(ctx, "no_plugins"))}
 
 
 def verbosity(command: F) -> F:

@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from volseg_core.cli.context import json_flag, overrides, print_json, print_table, registry_of
+from volseg_core.cli.context import (
+    json_flag,
+    overrides,
+    plugin_options,
+    print_json,
+    print_table,
+    registry_of,
+    root_option,
+)
 
 if TYPE_CHECKING:
     from volseg_core.recipe import RecipeSource
 
 STARTER = """\
 # The registry of this project: which plugins, defaults and recipes `volseg` works with here.
+# Editors complete and check it once  volseg recipes schema -o registry.schema.json  was run and its first line is
+#   # yaml-language-server: $schema=registry.schema.json
+# and  volseg recipes check  says all that is wrong with it.
 version: 1
 
 plugins:
@@ -47,7 +58,7 @@ def _complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str
 
 @click.group()
 def recipes() -> None:
-    """List, show and start recipes."""
+    """List, show, check and start recipes."""
 
 
 @recipes.command("list", epilog="Example: volseg recipes list")
@@ -102,6 +113,60 @@ def show(ctx: click.Context, recipe: str, assignments: tuple[str, ...], explain:
     import yaml
 
     click.echo(yaml.safe_dump(json.loads(json.dumps(resolved.to_dict())), sort_keys=False).rstrip())
+
+
+@recipes.command(epilog="Example: volseg recipes check")
+@click.argument("names", metavar="[RECIPE]...", nargs=-1, shell_complete=_complete_recipe)
+@json_flag
+@click.pass_context
+def check(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+    """Check registry.yaml and its recipes, or those that are named, without training.
+
+    All errors of all recipes are printed. The exit code is 2, or 3 when only plugins are wrong.
+    """
+    from volseg_core.recipe.check import check_recipes
+
+    report = check_recipes(root_option(ctx, "registry"), names, **plugin_options(ctx))
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        if report.path is not None:
+            count = len(report.errors)
+            click.echo(f"{report.path.name}: {count or 'no'} error{'' if count == 1 else 's'} of its own")
+        print_table(("RECIPE", "STATUS"), [(item.name, item.status) for item in report.recipes])
+        for error in report.errors:
+            click.echo(f"Error: {error}", err=True)
+        for item in report.recipes:
+            for error in item.errors:
+                place = "" if error.where.startswith(item.name) else f"{item.name}: "
+                click.echo(f"Error: {place}{error}", err=True)
+    ctx.exit(int(report.code))
+
+
+@recipes.command(epilog="Example: volseg recipes schema -o registry.schema.json")
+@click.option("-o", "--output", metavar="FILE", help="Write it here instead of printing it.")
+@click.pass_context
+def schema(ctx: click.Context, output: str | None) -> None:
+    """Write a JSON schema of registry.yaml, with which editors complete and check it.
+
+    It holds the components that are installed: write it again when plugins change. The first line of registry.yaml then
+    names it:  # yaml-language-server: $schema=registry.schema.json
+    """
+    import json
+    from pathlib import Path
+
+    from volseg_core.errors import DataError
+    from volseg_core.recipe.schema import registry_schema
+
+    text = json.dumps(registry_schema(registry_of(ctx)), indent=1)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        Path(output).write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(output, f"cannot be written ({error.strerror})") from None
+    click.echo(f"wrote {output}; first line of registry.yaml:  # yaml-language-server: $schema={output}")
 
 
 @recipes.command(epilog="Example: volseg recipes init")
