@@ -6,9 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.errors import VolsegError
 from volseg_core.testing import descriptor
-from volseg_core.testing.findings import Findings, rules
+from volseg_core.testing.findings import Findings, NotGivenError, rules
 from volseg_core.testing.trial import Trial
 
 if TYPE_CHECKING:
@@ -89,11 +88,3 @@ def broken_rules(trial: Trial) -> dict[str, Breach]:
     except NotGivenError as lack:
         given.broke(lack.what, str(lack))
     return described.broken | behaved.broken | given.broken
-
-
-class NotGivenError(VolsegError):
-    """A check cannot go on without something that only the author has: ``sample`` or ``encoder``."""
-
-    def __init__(self, what: str, why: str) -> None:
-        self.what = what
-        super().__init__("", why)

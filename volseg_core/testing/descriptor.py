@@ -149,8 +149,8 @@ def _kind_fields(component: Any) -> Iterator[str]:
         yield f"outputs is {component.outputs!r}, and its first is the metric's name"
     if component.kind == "encoder":
         for name, weights in component.weights.items():
-            if not weights.licence or not weights.source:
-                yield f"the weights {name!r} lack a source or a licence"
+            if not weights.source:
+                yield f"the weights {name!r} lack a source"
 
 
 def _parameter(name: str, param: Param, found: Findings) -> None:

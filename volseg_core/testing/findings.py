@@ -40,6 +40,14 @@ class Breach:
         return f"{self.rule.states}, but {self.seen}. {self.rule.cure} [{self.rule.name}]"
 
 
+class NotGivenError(Exception):
+    """A check cannot go on without something that only the author has: ``sample`` or ``encoder``."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.what = what
+        super().__init__(why)
+
+
 class Findings:
     """The rules of one kind that a component breaks: each once, as it was first seen."""
 
@@ -65,5 +73,7 @@ class Findings:
         """Note an exception as a breach of a rule: "The rule, but ``doing`` it raised ..."."""
         try:
             yield
+        except NotGivenError:
+            raise
         except Exception as error:  # noqa: BLE001  (third-party code raises what it likes)
             self.broke(rule, f"{doing} it raised {describe(error)}")

@@ -46,13 +46,14 @@ def components(plugin: str | Catalog, registry: Path | str | None = None) -> lis
         catalog, ids = plugin, [record.id for record in plugin.plugins.records]
     else:
         catalog, ids = load_registry(registry).catalog, [plugin]
-    found = [subject for identity in ids for subject in _of_plugin(catalog, identity)]
+    found = [subject for identity in ids for subject in of_plugin(catalog, identity)]
     if not found:
         raise PluginError(", ".join(ids), "provides no component")
     return found
 
 
-def _of_plugin(catalog: Catalog, plugin: str) -> list[Subject]:
+def of_plugin(catalog: Catalog, plugin: str) -> list[Subject]:
+    """Return the components of a plugin that loaded; raises PluginError as `components`."""
     record = catalog.plugins.record(plugin)
     if record is None:
         known = [other.id for other in catalog.plugins.records]

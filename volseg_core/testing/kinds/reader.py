@@ -14,8 +14,7 @@ import numpy as np
 from volseg_core.errors import VolsegError
 from volseg_core.testing import files
 from volseg_core.testing.alone import without_torch
-from volseg_core.testing.conformance import NotGivenError
-from volseg_core.testing.findings import rules
+from volseg_core.testing.findings import NotGivenError, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
