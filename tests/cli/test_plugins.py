@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +93,7 @@ def test_broken_lists_only_what_did_not_load(volseg_project: Make, broken_plugin
     result = volseg_project().run("plugins", "list", "--broken", "--block", "volseg-quits", env=broken_plugins)
     assert not result.ok  # --block belongs before the command
     result = volseg_project().run("--block", "volseg-quits", "plugins", "list", "--broken", env=broken_plugins)
-    names = [line.split()[0] for line in result.out.splitlines()]
+    names = [line.split()[0] for line in result.out.partition("\n\n")[0].splitlines()]
     assert names[0] == "PLUGIN"
     assert "volseg-raises" in names
     assert "volseg" not in names
@@ -204,3 +206,158 @@ def test_a_bad_local_file_is_a_row_too(volseg_project: Make) -> None:
     assert found["local/bad"]["reason"] == "ImportError: x"
     assert "is not a python file that exists" in found["local/gone"]["reason"]
     assert "noise" in result.err
+
+
+def test_a_listing_ends_with_what_mends_each_plugin(listed: Any, volseg_project: Make, broken_plugins: Env) -> None:
+    assert listed["volseg"]["mend"] == ""
+    assert listed["volseg-future"]["mend"] == 'pip install "volseg>=99"'
+    assert listed["volseg-raises"]["mend"] == "volseg plugins check volseg-raises"
+    result = volseg_project().run("--block", "volseg-quits", "plugins", "list", env=broken_plugins)
+    table = [line.split(maxsplit=1) for line in result.out.partition("\n\n")[2].splitlines()]
+    assert table[0] == ["PLUGIN", "TO MEND IT"]
+    assert ["volseg-future", 'pip install "volseg>=99"'] in table
+    assert ["volseg-quits", "leave out --block volseg-quits"] in table
+    assert len(table) == 1 + len(BAD)
+
+
+def test_the_keys_of_the_listing_are_stable(volseg_project: Make) -> None:
+    (record,) = json.loads(volseg_project().run("plugins", "list", "--json").out)
+    assert list(record) == [
+        "id", "version", "status", "reason", "mend", "requires", "entry_points", "location", "sha256", "import_ms",
+        "heavy", "components", "recipes",
+    ]  # fmt: skip
+
+
+def test_freeze_says_what_a_version_does_not_hold(volseg_project: Make, good_plugins: Env, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(good_plugins["PYTHONPATH"], site)
+    checkout = {"url": "file:///home/me/my%20acme", "dir_info": {"editable": True}}
+    (site / "volseg_acme-0.3.0.dist-info" / "direct_url.json").write_text(json.dumps(checkout))
+    project = volseg_project({"registry.yaml": "plugins: {local: [my_losses.py]}", "my_losses.py": LOCAL})
+    result = project.run("plugins", "freeze", env={"PYTHONPATH": str(site)})
+    assert result.out == "- volseg-acme==0.3.0\n- volseg-lab==1.2\n- volseg-slow==1.0\n"
+    sha256 = hashlib.sha256((project.folder / "my_losses.py").read_bytes()).hexdigest()
+    assert result.err.splitlines() == [
+        "note: volseg-acme 0.3.0 was installed from /home/me/my acme: its version does not say which code that is",
+        f"note: local/my_losses is a file (sha256 {sha256[:12]}): keep it beside registry.yaml",
+    ]
+
+
+def test_freeze_says_when_there_is_nothing(volseg_project: Make) -> None:
+    result = volseg_project().run("plugins", "freeze")
+    assert (result.out, result.err) == ("", "There are no plugins but the built-in ones.\n")
+
+
+def test_check_asks_for_a_plugin_that_is_there(volseg_project: Make, good_plugins: Env) -> None:
+    result = volseg_project().run("plugins", "check", "volseg-acne", env=good_plugins)
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "Error: plugins check: no plugin 'volseg-acne' is installed. Did you mean 'volseg-acme'?",
+        "  known: volseg, volseg-acme, volseg-lab, volseg-slow",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "lines"),
+    [
+        (
+            "Volseg_Future",
+            ["Error: volseg-future 0.3.0: needs volseg>=99 but this is 0.1.0.", '  pip install "volseg>=99"'],
+        ),
+        (
+            "volseg-raises",
+            [
+                "Error: volseg-raises 0.1: did not load (volseg_losses raised RuntimeError: no licence key).",
+                "  volseg --traceback plugins check volseg-raises  shows where",
+                "  volseg --block volseg-raises COMMAND  goes on without it",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_check_explains_a_plugin_that_did_not_load(
+    volseg_project: Make, broken_plugins: Env, plugin: str, lines: list[str]
+) -> None:
+    result = volseg_project().run("plugins", "check", plugin, env=broken_plugins)
+    assert result.code == 3
+    assert result.err.splitlines() == lines
+
+
+def test_check_explains_a_blocked_plugin(volseg_project: Make, good_plugins: Env) -> None:
+    result = volseg_project().run("--block", "volseg-acme", "plugins", "check", "volseg-acme", env=good_plugins)
+    assert result.code == 3
+    assert result.err.splitlines() == [
+        "Error: volseg-acme 0.3.0: is blocked by --block.",
+        "  leave out --block volseg-acme",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "line"),
+    [("volseg-broken", "import no_such_library_xyz"), ("volseg-quits", "raise SystemExit('use my own command line')")],
+)
+def test_check_shows_the_line_that_broke_a_plugin(
+    volseg_project: Make, broken_plugins: Env, plugin: str, line: str
+) -> None:
+    result = volseg_project().run("--traceback", "plugins", "check", plugin, env=broken_plugins, traceback=True)
+    assert result.code == 3
+    assert line in result.err
+
+
+def test_check_shows_the_line_that_broke_a_local_file(volseg_project: Make) -> None:
+    files = {"registry.yaml": "plugins: {local: [bad.py]}", "bad.py": "print('noise')\nx = 1 / 0\n"}
+    result = volseg_project(files).run("--traceback", "plugins", "check", "local/bad", traceback=True)
+    assert result.code == 3
+    assert "x = 1 / 0" in result.err
+    assert "Error: local/bad: did not load (ZeroDivisionError: division by zero)." in result.err
+    assert result.out == ""
+
+
+def test_describe_prints_a_descriptor_and_what_it_lacks(volseg_project: Make) -> None:
+    files = {"mine.py": 'def make(*, theta: float = 3.0, task):\n    """Weigh rims."""\n'}
+    result = volseg_project(files).run("plugins", "describe", "mine:make", "--kind", "loss")
+    assert result.out.splitlines() == [
+        "Loss(",
+        '    name="make",',
+        '    target="mine:make",',
+        '    summary="Weigh rims.",',
+        "    params={",
+        '        "theta": Param("float", 3.0),',
+        "    },",
+        '    wants=("task",),',
+        '    licence="",',
+        ")",
+    ]
+    assert result.err.splitlines()[:2] == ["Still yours to say:", "- the help of 'theta'"]
+
+
+def test_new_writes_a_package_and_the_next_commands(volseg_project: Make) -> None:
+    project = volseg_project()
+    result = project.run("plugins", "new", "volseg-acme", "--kind", "loss", "--name", "rim")
+    source = "volseg-acme/src/volseg_acme"
+    assert result.out.splitlines() == [
+        f"wrote volseg-acme: the code is {source}/rim.py, its description {source}/plugin.py",
+        "next:",
+        "  pip install -e volseg-acme",
+        "  volseg plugins check volseg-acme",
+        "  pytest volseg-acme",
+        "  volseg train slices --data crop.h5 --labels labels.h5 -s 'loss=[volseg-acme/rim]'",
+    ]
+    again = project.run("plugins", "new", "volseg-acme", "--kind", "loss", "--name", "rim")
+    assert (again.code, again.err) == (4, "Error: volseg-acme: exists. Give another -o.\n")
+
+
+def test_new_notes_that_a_built_in_has_the_name(volseg_project: Make) -> None:
+    project = volseg_project()
+    options = ("--kind", "loss", "--name", "ce", "-o", "elsewhere")
+    result = project.run("plugins", "new", "volseg-acme", *options)
+    assert (
+        "note: the bare name 'ce' means volseg/cross-entropy; recipes get yours as volseg-acme/ce"
+        in result.out.splitlines()
+    )
+    assert (project.folder / "elsewhere" / "pyproject.toml").exists()
+
+
+@pytest.mark.parametrize("name", ["check", "describe", "new"])
+def test_commands_for_authors_have_help_with_an_example(volseg_project: Make, name: str) -> None:
+    result = volseg_project().run("plugins", name, "--help")
+    assert f"Example: volseg plugins {name} " in result.out

@@ -153,10 +153,9 @@ def _loaded(plugins: Plugins, name: str) -> PluginRecord:
     if record.status == "ok":
         return record
     notes = [mend(record)]
-    if notes == [f"volseg plugins check {record.id}"]:
-        notes = [
-            f"volseg --traceback plugins check {record.id}  shows where; volseg --block {record.id}  goes without it"
-        ]
+    if notes == [f"volseg plugins check {record.id}"]:  # which this is
+        notes = [f"volseg --traceback plugins check {record.id}  shows where"]
+        notes.append(f"volseg --block {record.id} COMMAND  goes on without it")
     raise PluginError(record.label, record.complaint(), notes=notes) from _cause(record)
 
 
@@ -207,8 +206,9 @@ def new(plugin: str, kind: str, component: str, output: str | None) -> None:
 
     names = Names.checked(plugin, kind, component)
     folder = Path(output or plugin)
-    files = create_package(names, folder)
-    click.echo(f"wrote {folder}: {', '.join(map(str, files))}")
+    create_package(names, folder)
+    source = folder / "src" / names.package
+    click.echo(f"wrote {folder}: the code is {source / names.module}.py, its description {source / 'plugin.py'}")
     builtin = _built_in(names)
     if builtin:
         click.echo(f"note: the bare name {component!r} means {builtin}; recipes get yours as {names.id}")

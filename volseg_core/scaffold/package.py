@@ -31,8 +31,8 @@ _USAGE = {
 }
 
 
-def create_package(names: Names, folder: Path) -> list[Path]:
-    """Write the package into ``folder``, which must not exist, and return its files, relative to it.
+def create_package(names: Names, folder: Path) -> None:
+    """Write the package into ``folder``, which must not exist.
 
     The folder appears with everything in it or not at all.
 
@@ -55,7 +55,6 @@ def create_package(names: Names, folder: Path) -> list[Path]:
         raise DataError(str(folder), f"cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return [Path(name) for name in texts]
 
 
 def usage(names: Names) -> str:

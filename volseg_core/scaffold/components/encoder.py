@@ -9,6 +9,8 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
+_STAGES = 5
+
 
 class ComponentClass(nn.Module):
     """Features at ``depth + 1`` scales; beyond ``output_stride`` convolutions are dilated instead of strided.
@@ -18,12 +20,13 @@ class ComponentClass(nn.Module):
     Args:
         width: channels of the first feature; they double up to eight times as many.
         in_channels: channels of the image; any number, not only 3.
-        depth: stages after the first, each of half the size.
+        depth: stages after the first, each of half the size; what the recipe sets, else what the architecture wants.
         output_stride: how much coarser than the image the last feature may be.
     """
 
-    def __init__(self, *, width: int = 16, in_channels: int, depth: int = 5, output_stride: int = 32) -> None:
+    def __init__(self, *, width: int = 16, in_channels: int, depth: int | None = None, output_stride: int = 32) -> None:
         super().__init__()
+        depth = depth or _STAGES
         self.strides = tuple(min(2**stage, output_stride) for stage in range(depth + 1))
         self.out_channels = [width * min(2**stage, 8) for stage in range(depth + 1)]
         stages = [_stage(in_channels, width, stride=1, dilation=1)]

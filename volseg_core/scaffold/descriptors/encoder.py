@@ -16,7 +16,8 @@ def volseg_encoders() -> list[Encoder]:
             params={
                 "width": Param(
                     "int", 16, "Channels of the first feature; they double up to eight times as many.", min=1
-                )
+                ),
+                "depth": Param("int?", None, "Stages; null: as many as the architecture wants.", min=1, max=5),
             },
             wants=("in_channels", "depth", "output_stride"),  # and name, where one target serves several encoders
             dims=(2,),
