@@ -291,6 +291,46 @@ def test_check_explains_a_blocked_plugin(volseg_project: Make, good_plugins: Env
     ]
 
 
+def test_check_lists_the_rules_that_a_local_file_breaks(volseg_project: Make) -> None:
+    project = volseg_project({"registry.yaml": "plugins: {local: [my_losses.py]}", "my_losses.py": LOCAL})
+    result = project.run("plugins", "check", "local/my_losses")
+    assert result.code == 3
+    first, problem, last = result.out.splitlines()
+    assert first == "local/my_losses: the plugin, loss/mine"
+    assert problem.startswith("- loss/mine: The target can be imported and called, but 'my_losses:make' cannot")
+    assert problem.endswith("[descriptor.target]")
+    assert last == "1 problem."
+
+
+def test_check_says_what_makes_a_plugin_slow(volseg_project: Make, good_plugins: Env) -> None:
+    result = volseg_project().run("plugins", "check", "volseg-slow", env=good_plugins)
+    assert result.code == 3
+    assert (
+        "- Discovery of a plugin imports no heavy library, but volseg-slow pulls in numpy. Import it in the module of "
+        "the target; plugin.py needs the standard library and volseg_core.api. [plugin.light]"
+    ) in result.out.splitlines()
+
+
+def test_check_finds_nothing_wrong_with_a_good_local_file(volseg_project: Make) -> None:
+    source = """
+    from volseg_core.api import Postprocess, hookimpl
+
+    @hookimpl
+    def volseg_postprocessors():
+        return [Postprocess(name="keep", target="mine:make", summary="Keeps what is there.", licence="MIT")]
+
+    def make():
+        return lambda labels: labels.copy()
+    """
+    project = volseg_project({"registry.yaml": "plugins: {local: [mine.py]}", "mine.py": source})
+    result = project.run("plugins", "check", "local/mine")
+    assert result.ok
+    assert result.out == "local/mine: the plugin, postprocess/keep\nNo problems.\n"
+    renamed = project.folder / "lab.yaml"
+    (project.folder / "registry.yaml").rename(renamed)
+    assert project.run("--registry", renamed, "plugins", "check", "local/mine").ok
+
+
 @pytest.mark.parametrize(
     ("plugin", "line"),
     [("volseg-broken", "import no_such_library_xyz"), ("volseg-quits", "raise SystemExit('use my own command line')")],
