@@ -243,19 +243,22 @@ class Generator(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Postprocess(Component):
-    """Works on the merged result of a block: labels in, labels or instances out."""
+    """``postprocess(labels (Z, Y, X)) -> labels or instances (Z, Y, X)``: integers, 0 is the background; numpy only.
+
+    What is given stays as it is. No recipe names such a component yet.
+    """
 
     kind = "postprocess"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime(Component):
-    """Executes the network: ``target(**params, **wanted)`` gives a callable ``(N, C, *S) -> logits``.
+    """Executes the network: ``run(batch: numpy float32 (N, C, *S)) -> logits (N, num_classes, *S)`` and two more.
 
-    Context: ``network`` (a function that builds the torch module with its weights loaded) and ``device``
-    (``auto``, ``cpu``, ``cuda``). The object has ``device`` (a string), ``run(batch: numpy float32) -> logits``
-    in an array namespace of its own (numpy, torch), and ``free_bytes()``: memory left on the device or None.
-    Memory exhausted on the device is raised as MemoryError.
+    The object has ``device`` (a string), ``run``, whose logits are an array of any namespace (numpy, torch), and
+    ``free_bytes()``: memory left on the device or None. Memory exhausted on the device is raised as MemoryError.
+    Context: ``network`` (a function that builds the torch module with its weights loaded), ``model`` (path of the
+    exported file or None), ``device`` (``auto``, ``cpu``, ``cuda``, ``tensorrt``) and ``threads`` (of the CPU).
     """
 
     kind = "runtime"

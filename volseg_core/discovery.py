@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import sys
 import time
+import types
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ from volseg_core.plugins import PluginRecord, Plugins, describe
 from volseg_core.policy import BUILTIN, PluginPolicy, normalise
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -33,6 +33,8 @@ HEAVY_MODULES = (
     "matplotlib",
 )  # fmt: skip
 """Libraries that a plugin must not pull in at discovery."""
+_LOCAL_PACKAGE = "volseg_local"
+"""What holds the modules of local files."""
 
 
 def discover(policy: PluginPolicy | None = None) -> Plugins:
@@ -177,11 +179,13 @@ def _load_file(
 
 
 def _import_file(record: PluginRecord, path: Path) -> types.ModuleType | None:
-    name = f"volseg_local.{path.stem}"
+    name = f"{_LOCAL_PACKAGE}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # noqa: S101  (a .py file always has a spec and a loader)
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
+    # the parent is there too, or objects of the file could not be pickled
+    sys.modules.setdefault(_LOCAL_PACKAGE, types.ModuleType(_LOCAL_PACKAGE))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
