@@ -167,3 +167,13 @@ def test_what_a_plugin_prints_does_not_reach_standard_output(
 ) -> None:
     assert local(tmp_path, loud="print('hello')")[-1].status == "ok"
     assert capsys.readouterr().out == ""
+
+
+def test_objects_of_a_local_file_travel_by_pickle(tmp_path):
+    import pickle
+
+    path = tmp_path / "travelling.py"
+    path.write_text("class Thing:\n    value = 3\n", encoding="utf-8")
+    record = discover(PluginPolicy(local=(path,))).records[-1]
+    thing = record.modules["travelling"].Thing()
+    assert pickle.loads(pickle.dumps(thing)).value == 3  # noqa: S301

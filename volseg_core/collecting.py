@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from volseg_core.plugins import PluginRecord
 
-RESERVED = ("use", "weight")
+RESERVED = ("use", "weight", "start_epoch")
 """Keys of a component in a recipe that are not parameters."""
 _TUPLES: dict[str, type] = {"aliases": str, "wants": str, "dims": int, "tasks": str, "needs": str}
 
