@@ -8,6 +8,7 @@ import runpy
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -59,6 +60,47 @@ def test_the_example_of_a_kind_conforms_and_its_recipe_resolves(kind, tmp_path, 
     report = check_recipes(str(tmp_path / "registry.yaml"))
     assert report.errors == []
     assert [item.status for item in report.recipes] in ([], ["ok"])
+
+
+def test_the_examples_train_and_predict_together(tmp_path, monkeypatch):
+    import volseg_core
+
+    monkeypatch.chdir(tmp_path)
+    kinds = [kind for kind in KINDS if kind not in ("encoder", "reader", "postprocess")]
+    for kind in kinds:
+        write_example(kind, tmp_path, ("python", f"my_{kind}.py"))
+    Path("registry.yaml").write_text(yaml.safe_dump({"plugins": {"local": [f"my_{kind}.py" for kind in kinds]}}))
+    recipe = {
+        "extends": "volseg/slices",
+        "data": {"generate": {"use": "layers", "shape": [16, 40, 40]}, "augment": "brightness", "window": [32, 32]},
+        "model": {"use": "flat", "width": 4},
+        "loss": ["power"],
+        "metrics": ["balanced-accuracy"],
+        "train": {"epochs": 1, "steps": 3, "batch": 2},
+        "predict": {"merge": "bold", "runtime": "simple"},
+    }
+    registry = load_registry()
+    run = volseg_core.train({"name": "all", **recipe}, output="run", registry=registry)
+    assert 0 <= run.scores["val/balanced-accuracy"] <= 1
+    done = volseg_core.predict("run", "run/generated.h5", output="seg.npm", registry=registry)
+    assert set(done.record["made_with"]) == {"volseg", *(f"local/my_{kind}" for kind in kinds)} - {
+        "local/my_loss", "local/my_metric", "local/my_augmentation", "local/my_generator"
+    }  # fmt: skip
+    assert np.load("seg.npm").shape == (16, 40, 40)
+
+
+def test_the_encoder_of_the_docs_serves_the_built_in_architectures(tmp_path, monkeypatch):
+    import torch
+
+    from volseg_core.network import build_network
+
+    monkeypatch.chdir(tmp_path)
+    write_example("encoder", tmp_path, ("python", "my_encoder.py"), ("yaml", "registry.yaml"))
+    registry = load_registry()
+    for architecture in ("unet", "fpn"):
+        recipe = resolve(registry, find_recipe(registry, "mine"), [f"model={architecture}"])
+        network = build_network(registry.catalog, recipe, 2, 3, pretrained=True).eval()
+        assert network(torch.zeros(1, 2, 64, 96)).shape == (1, 3, 64, 96)
 
 
 def test_the_loss_of_the_tutorial_trains_like_cross_entropy_without_its_exponent(tmp_path, monkeypatch):
