@@ -1,0 +1,1 @@
+"""Components for volseg: the supervoxel loss, the median of views, MRC files."""
