@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from volseg_core.mending import mend, source_folder
+from volseg_core.mending import mend, origin, source_folder
 from volseg_core.plugins import PluginRecord
 from volseg_core.policy import PluginPolicy
 
@@ -98,3 +98,12 @@ def test_a_local_file_is_checked() -> None:
 )
 def test_the_folder_of_an_install_is_known(direct_url: str, folder: str) -> None:
     assert source_folder(record(direct_url=direct_url)) == folder
+
+
+def test_a_commit_is_an_origin_and_no_folder() -> None:
+    vcs = {"url": "https://example.org/acme.git", "vcs_info": {"vcs": "git", "commit_id": "0123456789abcdef"}}
+    found = record(direct_url=json.dumps(vcs))
+    assert origin(found) == "https://example.org/acme.git@0123456789ab"
+    assert source_folder(found) == ""
+    assert origin(record(direct_url=editable("/home/me/acme"))) == "/home/me/acme"
+    assert origin(record()) == ""

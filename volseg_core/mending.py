@@ -35,6 +35,14 @@ def source_folder(record: PluginRecord) -> str:
     return unquote(url.path) if url and url.scheme == "file" else ""
 
 
+def origin(record: PluginRecord) -> str:
+    """Return where a plugin came from whose version does not say which code it is: a folder, or URL@COMMIT."""
+    if "vcs_info" in record.direct_url:
+        content = json.loads(record.direct_url)
+        return f"{content['url']}@{content['vcs_info']['commit_id'][:12]}"
+    return source_folder(record)
+
+
 def _unblock(record: PluginRecord) -> str:
     place = record.reason.partition("blocked by ")[2]
     if place == "--block":

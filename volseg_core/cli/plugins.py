@@ -92,7 +92,7 @@ def _facts(record: PluginRecord) -> dict[str, object]:
 def freeze(ctx: click.Context) -> None:
     """Print the installed plugins with their versions, as lines for plugins.require."""
     from volseg_core.discovery import BUILTIN
-    from volseg_core.mending import source_folder
+    from volseg_core.mending import origin
 
     records = [record for record in registry_of(ctx).plugins.records if record.status == "ok" and record.id != BUILTIN]
     for record in records:
@@ -102,8 +102,8 @@ def freeze(ctx: click.Context) -> None:
         if record.sha256:
             what = f"is a file (sha256 {record.sha256[:12]}): keep it beside registry.yaml"
             click.echo(f"note: {record.id} {what}", err=True)
-        elif source_folder(record):
-            what = f"was installed from {source_folder(record)}: its version does not say which code that is"
+        elif origin(record):
+            what = f"was installed from {origin(record)}: its version does not say which code that is"
             click.echo(f"note: {record.label} {what}", err=True)
     if not records:
         click.echo("There are no plugins but the built-in ones.", err=True)
@@ -117,12 +117,12 @@ def check(ctx: click.Context, plugin: str) -> None:
 
     ID is a plugin's name in volseg plugins list: volseg-acme, or local/NAME for a file of plugins.local.
     """
-    from volseg_core.errors import ExitCode
+    from volseg_core.errors import ExitCode, known_names
 
     registry = registry_of(ctx, warn=False)
     record = _loaded(registry.plugins, plugin)
-    parts = ["the plugin", *(f"{component.kind}/{component.name}" for component in record.components)]
-    click.echo(f"{record.label}: {', '.join(parts)}")
+    names = known_names(f"{component.kind}/{component.name}" for component in record.components)
+    click.echo(f"{record.label}: the plugin{f', {names}' if names else ''}")
 
     from volseg_core.testing import check_plugin
 
