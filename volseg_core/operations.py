@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.errors import DataError, PluginError, UsageError
 from volseg_core.evaluation import run_evaluation
+from volseg_core.exporting.loss import MAX_LOSS
+from volseg_core.exporting.packages.choice import Packages
+from volseg_core.exporting.reduction import reduction_of
 from volseg_core.machine import importable
 from volseg_core.model import EXPORTED, ModelFile, read_model
 from volseg_core.prediction.choose import model_and_recipe
@@ -305,16 +308,31 @@ def export(
     *,
     output: PathLike | None = None,
     exporter: str = "auto",
+    fp16: bool = False,
+    int8: VolumeLike | None = None,
+    on: VolumeLike | None = None,
+    labels: VolumeLike | None = None,
+    max_loss: float = MAX_LOSS,
+    force: bool = False,
+    bioimageio: PathLike | None = None,
+    triton: PathLike | None = None,
     overwrite: bool = False,
     registry: Registry | None = None,
+    progress: Progress | None = None,
 ) -> Exported:
     """Export a trained model as one ONNX file, by default ``model.onnx`` in its run folder.
 
     ``exporter`` is ``legacy``, ``dynamo`` or ``auto``, which tries them in this order. The file is written only when
     it gives the network's logits at three input shapes; test vectors stand beside it for `verify`.
 
+    ``fp16`` writes it in half precision, ``int8`` in integers calibrated on a volume, and neither when it loses more
+    than ``max_loss`` of mean foreground Dice, unless ``force`` says so. That is measured on the volume ``on`` with its
+    ``labels``, if there are any; else on the part that the run held out, or the calibration's volume.
+
+    ``bioimageio`` is the ZIP file of a model package, ``triton`` a model repository; both hold the file written.
+
     Raises:
-        VolsegError: what is wrong with model or output; no exporter gave the same logits.
+        VolsegError: what is wrong with model, volumes or outputs; no exporter gave the same logits; too much is lost.
     """
     registry = registry or load_registry()
     file = model if isinstance(model, ModelFile) else read_model(model)
@@ -323,14 +341,20 @@ def export(
     path = file.path.with_name(EXPORTED) if output is None else Path(output)
     if path.suffix.lower() != ".onnx":
         raise UsageError("-o", f"{path.name} does not end in .onnx")
-    if path.exists() and not overwrite:
-        raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
+    reduction = reduction_of(fp16=fp16, int8=int8, on=on, labels=labels, max_loss=max_loss, force=force)
+    packages = Packages.of(path, bioimageio, triton)
+    for target, option in ((path, "-o"), *packages.targets()):
+        if target.exists() and not overwrite:
+            raise DataError(str(target), "exists", f"Use --overwrite to replace it, or another {option}.")
     if not path.parent.is_dir():
         raise DataError(str(path.parent), "does not exist")
     _require("export", ("torch", "onnx", "onnxscript", "onnxruntime"), "train,export,cpu", "train,export,gpu")
     from volseg_core.exporting.exporter import export_model
 
-    return export_model(registry, file, resolve_model(registry, file, unused=PREDICTION), path, exporter=exporter)
+    recipe = resolve_model(registry, file, unused=PREDICTION)
+    return export_model(
+        registry, file, recipe, path, exporter=exporter, reduction=reduction, packages=packages, progress=progress
+    )
 
 
 def verify(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -11,14 +10,8 @@ import pytest
 
 import volseg_core
 from volseg_core.errors import DataError, PluginError, UsageError
-from volseg_core.model import ModelSpec, read_model, write_model
-from volseg_core.network import build_network, size_rules
-from volseg_core.recipe import resolve_recipe
-from volseg_core.registry import load_registry
-from volseg_core.training.targets import output_channels
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.model import read_model
 
-REGISTRY = load_registry(builtin_only=True)
 PAIRS = [
     ("unet", "tu-tf_efficientnet_lite0"),
     ("unetplusplus", "resnet18"),
@@ -35,30 +28,8 @@ PAIRS = [
 ]
 
 
-def untrained(folder, overrides=(), classes=3, in_channels=1, **spec):
-    """Write a model file with random weights, as a training would leave it."""
-    recipe = resolve_recipe(REGISTRY, "slices", ["model.encoder.weights=none", *overrides])
-    divisor, minimum = size_rules(recipe)
-    task = recipe.head.task
-    network = build_network(REGISTRY.catalog, recipe, in_channels, output_channels(task, classes), pretrained=False)
-    facts = ModelSpec(
-        task=task,
-        in_channels=in_channels,
-        classes=ClassMap(tuple(ClassName(number, f"class{number}") for number in range(classes)), ()),
-        normalisation=Normalisation("zscore", (0.5, 99.5)),
-        axes="z",
-        divisor=divisor,
-        min_size=minimum,
-        **spec,
-    )
-    folder.mkdir()
-    content = json.loads(json.dumps(recipe.to_dict()))
-    write_model(folder / "weights.safetensors", network.state_dict(), facts, content)
-    return folder
-
-
 @pytest.mark.parametrize(("architecture", "encoder"), PAIRS)
-def test_an_architecture_exports_with_all_sizes_free(tmp_path, architecture, encoder):
+def test_an_architecture_exports_with_all_sizes_free(untrained, tmp_path, architecture, encoder):
     run = untrained(tmp_path / "run", [f"model={architecture}", f"model.encoder={encoder}"])
     done = volseg_core.export(run, exporter="legacy")
     assert done.attempt.free == ("batch", "height", "width"), done.failed
@@ -66,7 +37,7 @@ def test_an_architecture_exports_with_all_sizes_free(tmp_path, architecture, enc
     assert all(item.good for item in done.parity)
 
 
-def test_the_newer_exporter_gives_the_same(tmp_path):
+def test_the_newer_exporter_gives_the_same(untrained, tmp_path):
     run = untrained(tmp_path / "run", ["model.encoder={use: resnet18, depth: 3}", "model.decoder_channels=[32,16,8]"])
     done = volseg_core.export(run, exporter="dynamo")
     assert (done.attempt.exporter, done.attempt.free) == ("dynamo", ("batch", "height", "width")), done.failed
@@ -83,7 +54,7 @@ def test_the_newer_exporter_gives_the_same(tmp_path):
     ],
     ids=["binary", "neighbours"],
 )
-def test_binary_networks_and_those_with_neighbours_predict_the_same_from_onnx(tmp_path, overrides, options):
+def test_binary_networks_and_those_with_neighbours_predict_the_same_from_onnx(untrained, tmp_path, overrides, options):
     run = untrained(tmp_path / "run", ["model.encoder=resnet18", *overrides], **options)
     volume = np.random.default_rng(0).normal(100, 20, (5, 40, 72)).astype(np.float32)
     before = volseg_core.predict(run, volume, probabilities=True).arrays
@@ -94,7 +65,7 @@ def test_binary_networks_and_those_with_neighbours_predict_the_same_from_onnx(tm
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(untrained, tmp_path_factory):
     run = untrained(tmp_path_factory.mktemp("exported") / "run", ["model.encoder=resnet18"])
     volseg_core.export(run)
     return run
@@ -130,15 +101,15 @@ def test_other_vectors_do_not_verify(exported, tmp_path):
         volseg_core.verify(tmp_path / "model.onnx")
 
 
-def test_a_run_trained_further_does_not_use_its_old_export(exported, tmp_path, caplog):
-    run = untrained(tmp_path / "run", ["model.encoder=resnet18"])
+def test_a_run_trained_further_does_not_use_its_old_export(untrained, exported, tmp_path, caplog):
+    run = untrained(tmp_path / "run", ["model.encoder=resnet18"], seed=1)
     shutil.copy(exported / "model.onnx", run / "model.onnx")
     volume = np.zeros((1, 32, 32), np.float32) + np.arange(32)
     assert volseg_core.predict(run, volume, device="cpu").record["runtime"]["use"] == "volseg/torch"
     assert "holds other weights than weights.safetensors and is not used; export again" in caplog.text
 
 
-def test_what_cannot_be_exported_or_used_is_refused(exported, tmp_path):
+def test_what_cannot_be_exported_or_used_is_refused(untrained, exported, tmp_path):
     with pytest.raises(DataError, match="exists"):
         volseg_core.export(exported)
     with pytest.raises(UsageError, match=r"does not end in \.onnx"):
@@ -171,33 +142,33 @@ def test_a_model_of_others_is_named_for_what_it_lacks(exported, tmp_path):
         read_model(tmp_path / "text.onnx")
 
 
-def test_a_network_that_no_exporter_takes_lists_every_attempt(tmp_path, monkeypatch):
+def test_a_network_that_no_exporter_takes_lists_every_attempt(untrained, tmp_path, monkeypatch):
     run = untrained(tmp_path / "run", ["model.encoder=resnet18"])
 
     def refuse(*_args):
         message = "no such operator\nsecond line"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("volseg_core.exporting.exporter._converted", refuse)
+    monkeypatch.setattr("volseg_core.exporting.convert.converted", refuse)
     with pytest.raises(PluginError) as raised:
         volseg_core.export(run)
     assert str(raised.value).count("RuntimeError: no such operator") == 4
     assert not (run / "model.onnx").exists()
 
 
-def test_a_network_of_one_size_is_narrowed_and_predicts_any_volume(tmp_path, monkeypatch):
+def test_a_network_of_one_size_is_narrowed_and_predicts_any_volume(untrained, tmp_path, monkeypatch):
     """Where parity fails with all sizes free the size is fixed; planes of other sizes are covered by windows."""
-    from volseg_core.exporting import exporter
+    from volseg_core.exporting import convert
 
     run = untrained(tmp_path / "run", ["model.encoder=resnet18", "data.window=[64, 64]"])
-    real = exporter._converted
+    real = convert.converted
 
     def only_batch(network, image, attempt):
         if "height" in attempt.free:
             raise RuntimeError(attempt.exporter)
         return real(network, image, attempt)
 
-    monkeypatch.setattr(exporter, "_converted", only_batch)
+    monkeypatch.setattr(convert, "converted", only_batch)
     done = volseg_core.export(run)
     assert (done.attempt.free, len(done.failed)) == (("batch",), 2)
     assert read_model(run / "model.onnx").spec.window == (64, 64)

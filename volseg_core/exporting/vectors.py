@@ -16,10 +16,22 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-TOLERANCE = 1e-3
-"""Largest difference of logits, as a share of the largest |logit|."""
-AGREEMENT = 0.999
-"""Least share of positions whose most probable class is the same."""
+FLOAT32, FLOAT16, INT8 = "float32", "float16", "int8"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest difference of logits as a share of the largest |logit|, and least share of positions of equal class."""
+
+    difference: float
+    agreement: float
+
+    def __str__(self) -> str:
+        return f"{self.difference:g} and {self.agreement:.1%}"
+
+
+TOLERANCES = {FLOAT32: Tolerance(1e-3, 0.999), FLOAT16: Tolerance(2e-2, 0.99), INT8: Tolerance(0.3, 0.9)}
+"""How far a file of a precision may be from the trained network, on noise; what counts is the Dice that it loses."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +53,22 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Parity:
-    """How near logits are to those of the trained network, at one input shape."""
+    """How near logits are to those of the trained network, at one input shape, in a file of some precision."""
 
     shape: tuple[int, ...]
     difference: float
     agreement: float
+    precision: str = FLOAT32
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What the precision allows."""
+        return TOLERANCES[self.precision]
 
     @property
     def good(self) -> bool:
-        """Whether both lie within `TOLERANCE` and `AGREEMENT`."""
-        return self.difference <= TOLERANCE and self.agreement >= AGREEMENT
+        """Whether both lie within what the precision allows."""
+        return self.difference <= self.tolerance.difference and self.agreement >= self.tolerance.agreement
 
     def describe(self) -> str:
         """Return one line for people."""
@@ -58,16 +76,16 @@ class Parity:
         return f"{size}: difference {self.difference:.1e} of the largest logit, same class at {self.agreement:.2%}"
 
 
-def compare(shape: tuple[int, ...], found: Array, wanted: Array) -> Parity:
+def compare(shape: tuple[int, ...], found: Array, wanted: Array, precision: str = FLOAT32) -> Parity:
     """Return the parity of logits (N, C, *S); one channel has two classes, told apart by its sign.
 
     Shapes that differ and values that are not finite have no agreement at all.
     """
     if found.shape != wanted.shape or not np.isfinite(found).all():
-        return Parity(shape, float("inf"), 0.0)
+        return Parity(shape, float("inf"), 0.0, precision)
     difference = float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-12))
     one, other = ((array[:, 0] > 0) if array.shape[1] == 1 else array.argmax(1) for array in (found, wanted))
-    return Parity(shape, difference, float((one == other).mean()))
+    return Parity(shape, difference, float((one == other).mean()), precision)
 
 
 def vectors_path(model: Path) -> Path:

@@ -1,0 +1,200 @@
+"""Converting: a network in torch as an ONNX file in memory that gives the same logits, at as many sizes as can be."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from volseg_core.errors import PluginError
+from volseg_core.exporting.vectors import FLOAT32, Parity, Vectors, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import nn
+
+    from volseg_core.model import ModelSpec
+    from volseg_core.recipe import Recipe
+
+log = logging.getLogger("volseg")
+
+INPUT, OUTPUT = "image", "logits"
+OPSET = 20
+_SPATIAL = {2: "height", 3: "width"}
+_LEAST = 64
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to export: an exporter and the dimensions of the input that stay free."""
+
+    exporter: str
+    free: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.exporter}, {' and '.join(self.free) if self.free else 'no dimension'} free"
+
+
+ALL, BATCH = ("batch", "height", "width"), ("batch",)
+ATTEMPTS = {
+    # the older exporter first: the same logits in seconds instead of minutes
+    "auto": [Attempt("legacy", ALL), Attempt("dynamo", ALL), Attempt("legacy", BATCH), Attempt("legacy", ())],
+    "legacy": [Attempt("legacy", ALL), Attempt("legacy", BATCH), Attempt("legacy", ())],
+    "dynamo": [Attempt("dynamo", ALL), Attempt("dynamo", BATCH), Attempt("dynamo", ())],
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An ONNX file in memory: how it came about, the vectors that it was compared on, and how near it is to them."""
+
+    content: bytes
+    attempt: Attempt
+    vectors: Sequence[Vectors]
+    parity: Sequence[Parity]
+    failed: Sequence[str] = ()
+
+
+def convert(
+    network: nn.Module, spec: ModelSpec, recipe: Recipe, exporter: str, rewrite: Callable[[nn.Module], nn.Module] | None
+) -> Converted:
+    """Return the network in ONNX, the first that gives its logits of all attempts; ``rewrite`` makes it exportable.
+
+    Where that fails with all dimensions free, fewer are: first the size of the input is fixed, then the batch too.
+
+    Raises:
+        PluginError: no attempt gave the network's logits.
+    """
+    torch.manual_seed(0)
+    images = [torch.randn(shape).numpy() for shape in check_shapes(spec, recipe)]
+    wanted = [Vectors(image, _logits(network, image)) for image in images]
+    if rewrite is not None:
+        network = rewrite(network)
+    failed: list[str] = []
+    for attempt in ATTEMPTS[exporter]:
+        usable = _usable(wanted, attempt)
+        try:
+            content = converted(network, usable[0].image, attempt)
+            parity = parities(content, usable)
+        except Exception as error:  # noqa: BLE001  (exporters raise what they like)
+            failed.append(f"{attempt}: {first_line(error)}")
+        else:
+            if all(item.good for item in parity):
+                return Converted(content, attempt, usable, parity, failed)
+            failed.append(f"{attempt}: {next(item for item in parity if not item.good).describe()}")
+        log.info("export: %s", failed[-1])
+    raise PluginError(
+        "export",
+        f"no exporter gave the logits of {recipe.architecture.provided.describe()}",
+        "Try another architecture or encoder.",
+        failed,
+    )
+
+
+def check_shapes(spec: ModelSpec, recipe: Recipe) -> list[tuple[int, ...]]:
+    """Return the input shapes that are compared: the first is traced, two others differ from it in every size."""
+    step = spec.divisor
+    window = recipe.data.window if isinstance(recipe.data.window, tuple) else ()
+    least = max(spec.min_size, _LEAST)
+    first = -(-least // step) * step
+    height, width = window or (first, first + step)
+    shapes = [(2, height, width), (1, first + 2 * step, first), (3, first, first + 3 * step)]
+    return [(batch, spec.in_channels, height, width) for batch, height, width in shapes]
+
+
+def converted(network: nn.Module, image: np.ndarray[Any, Any], attempt: Attempt) -> bytes:
+    """Return the ONNX file of one attempt, stripped of paths and traces."""
+    tensor = torch.from_numpy(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        export = _legacy if attempt.exporter == "legacy" else _dynamo
+        return _stripped(export(network, tensor, attempt))
+
+
+def parities(content: bytes, wanted: Sequence[Vectors], precision: str = FLOAT32) -> list[Parity]:
+    """Return how near the logits of a file are to those wanted, on the CPU, whose answer no driver changes."""
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(content, providers=["CPUExecutionProvider"])
+    return [
+        compare(vectors.image.shape, session.run(None, {INPUT: vectors.image})[0], vectors.logits, precision)
+        for vectors in wanted
+    ]
+
+
+def first_line(error: Exception) -> str:
+    """Return what an exception of a library says, in one line."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text[:_LONGEST]}"
+
+
+def _logits(network: nn.Module, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    with torch.inference_mode():
+        return np.asarray(network(torch.from_numpy(image)).numpy(), np.float32)
+
+
+def _usable(wanted: Sequence[Vectors], attempt: Attempt) -> list[Vectors]:
+    """Return the vectors that a file with these free dimensions takes."""
+    first = wanted[0]
+    if attempt.free == ALL:
+        return list(wanted)
+    if attempt.free == BATCH:
+        return [first, Vectors(first.image[:1], first.logits[:1])]
+    return [Vectors(first.image[:1], first.logits[:1])]
+
+
+def _free_axes(attempt: Attempt) -> dict[int, str]:
+    return {number: name for number, name in {0: "batch", **_SPATIAL}.items() if name in attempt.free}
+
+
+def _legacy(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
+    buffer = io.BytesIO()
+    names = _free_axes(attempt)
+    torch.onnx.export(
+        network,
+        (image,),
+        buffer,  # type: ignore[arg-type]  # files are taken too
+        dynamo=False,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_axes={INPUT: names, OUTPUT: names} if names else None,
+        opset_version=OPSET,
+    )
+    return buffer.getvalue()
+
+
+def _dynamo(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
+    names = _free_axes(attempt)
+    program = torch.onnx.export(
+        network,
+        (image,),
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({number: torch.export.Dim(name) for number, name in names.items()},) if names else None,
+        external_data=False,
+        verbose=False,
+        opset_version=OPSET,
+    )
+    assert program is not None  # noqa: S101  (None is what the other exporter returns)
+    return bytes(program.model_proto.SerializeToString())
+
+
+def _stripped(content: bytes) -> bytes:
+    """Return the file without doc strings and node metadata, which hold paths of the machine; checked in full."""
+    import onnx
+    from onnx_ir import from_proto, to_proto
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    model = from_proto(onnx.load_from_string(content))
+    ClearMetadataAndDocStringPass()(model)
+    proto = to_proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    return bytes(proto.SerializeToString())

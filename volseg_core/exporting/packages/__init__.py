@@ -1,0 +1,1 @@
+"""Packages of an exported file for other tools."""
