@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,3 +66,9 @@ def test_offers_knows_names_and_aliases():
     assert offers(catalog, "loss", "dice")
     assert offers(catalog, "loss", "ce")
     assert not offers(catalog, "loss", "no-such-loss")
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029"])
+def test_line_breaks_of_unicode_survive_in_keys_and_values(mark):
+    value = {mark: f"a{mark}b µ"}
+    assert yaml.safe_load(write_recipe("T", [Choice("a.b", value, "")])) == {"a": {"b": value}}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 110
 _INDENT = "  "
+_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 @dataclass(frozen=True)
@@ -68,5 +69,8 @@ def _flow(value: Any) -> str:
     """Return a value as YAML on one line."""
     import yaml
 
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
+    layout: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "width": float("inf")}
+    text = str(yaml.safe_dump(value, **layout, allow_unicode=True))
+    if not _BREAKS.isdisjoint(text):  # line breaks of Unicode are lost unless they are escaped
+        text = str(yaml.safe_dump(value, **layout))
     return text.removesuffix("...\n").rstrip()
