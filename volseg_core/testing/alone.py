@@ -15,14 +15,16 @@ from volseg_core.catalog import Catalog, Provided
 from volseg_core.plugins import PluginRecord, Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
+    from volseg_core.api import Component
     from volseg_core.testing.trial import Trial
 
 _CHILD = "VOLSEG_TESTING_ALONE"
 _TARGET = "descriptor.target"
+_PARTNERS = ("reader", "writer")
 
 
 def without_torch(trial: Trial) -> str:
@@ -30,19 +32,17 @@ def without_torch(trial: Trial) -> str:
 
     Modules that were made in memory are in no file that another process could import: they are passed over.
     """
-    record = trial.provided.plugin
-    files = {name: getattr(module, "__file__", None) for name, module in record.modules.items()}
-    if os.environ.get(_CHILD) or None in files.values():
+    needed = [trial.provided, *(item for item in trial.catalog.all() if item.kind in _PARTNERS)]
+    plugins: dict[str, dict[str, Any]] = {}
+    for item in needed:
+        files = {name: getattr(module, "__file__", None) for name, module in item.plugin.modules.items()}
+        of_plugin = plugins.setdefault(item.plugin.id, {"files": files, "components": []})
+        if item.component not in of_plugin["components"]:
+            of_plugin["components"].append(item.component)
+    own = trial.provided.plugin.id
+    if os.environ.get(_CHILD) or None in plugins[own]["files"].values():
         return ""
-    partners = [item for item in trial.catalog.all() if item.kind in ("reader", "writer")]
-    task = {
-        "path": sys.path,
-        "files": files,
-        "plugin": (record.id, record.version),
-        "component": trial.component,
-        "partners": [(item.plugin.id, item.component) for item in partners if item is not trial.provided],
-        "given": (dict(trial.params), trial.sample, trial.encoder),
-    }
+    task = {"path": sys.path, "plugins": plugins, "own": own, "component": trial.component, "given": _given(trial)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "task.pickle"
         path.write_bytes(pickle.dumps(task))
@@ -60,6 +60,10 @@ def without_torch(trial: Trial) -> str:
     return told[-1]
 
 
+def _given(trial: Trial) -> tuple[Any, ...]:
+    return dict(trial.params), trial.sample, trial.encoder
+
+
 def main(path: str) -> None:
     """Run the task of `without_torch` and print what it found."""
     from volseg_core.testing.conformance import broken_rules
@@ -68,16 +72,20 @@ def main(path: str) -> None:
 
     sys.meta_path.insert(0, NoTorch())
     task: dict[str, Any] = pickle.loads(Path(path).read_bytes())  # noqa: S301  (written by the other half of this module)
-    record = PluginRecord(task["plugin"][0], version=task["plugin"][1], components=[task["component"]])
-    record.modules.update({name: _imported(name, file) for name, file in task["files"].items()})
-    partners = [PluginRecord(plugin, components=[component]) for plugin, component in task["partners"]]
-    catalog = Catalog(Plugins([record, *partners], None))  # type: ignore[arg-type]  # no hook is called
+    records = [_record(plugin, **described) for plugin, described in task["plugins"].items()]
+    catalog = Catalog(Plugins(records, None))  # type: ignore[arg-type]  # no hook is called
+    own = next(record for record in records if record.id == task["own"])
+    subject = Subject(Provided(own, task["component"]), catalog)
     params, sample, encoder = task["given"]
-    subject = Subject(Provided(record, task["component"]), catalog)
     broken = broken_rules(Trial(subject, params, sample, encoder))
     behaviour = (item for name, item in broken.items() if name == _TARGET or not name.startswith("descriptor."))
     first = next(behaviour, None)
     print(f"it breaks {first.rule.name}: {first.seen}" if first else "")  # noqa: T201  (read by the other half of this module)
+
+
+def _record(plugin: str, files: Mapping[str, str], components: list[Component]) -> PluginRecord:
+    modules = {name: _imported(name, file) for name, file in files.items()}
+    return PluginRecord(plugin, components=components, modules=modules)
 
 
 class NoTorch:

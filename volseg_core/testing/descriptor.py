@@ -207,7 +207,7 @@ def _signature(trial: Trial, target: Callable[..., Any], found: Findings) -> Non
         found.broke("keywords", f"it takes {', '.join(by_position)} by position only")
     named = {name: each for name, each in taken.items() if each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD)}
     anything = any(each.kind is each.VAR_KEYWORD for each in taken.values())
-    for name in sorted(described - set(named)):
+    for name in sorted(described - {*named, *by_position}):
         if anything:
             found.broke("keywords", f"{name!r} disappears in its **kwargs")
         else:

@@ -58,10 +58,9 @@ def examine(trial: Trial, found: Findings) -> None:
         with found.trying("works", f"with a window of {size}"):
             Examination(found, trial.build(), *make_window(*size)).run()
     with found.trying("pickle", "packed and unpacked"):
-        augment = trial.build()
-        image, labels = make_window(*_SIZES[0])
+        augment, size = trial.build(), _SIZES[0]
         copy = pickle.loads(pickle.dumps(augment))  # noqa: S301  (our own bytes)
-        if not _equal(copy(image, labels, 3), augment(image, labels, 3)):
+        if not _equal(copy(*make_window(*size), 3), augment(*make_window(*size), 3)):
             found.broke("pickle", "its copy draws something else")
 
 

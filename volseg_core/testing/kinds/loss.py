@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from volseg_core.testing.cases import CLASSES, Case, make_case
 from volseg_core.testing.findings import rules
 
 if TYPE_CHECKING:
@@ -53,28 +54,7 @@ RULES = rules(
     untouched=("A loss leaves its inputs as they are", "Do not use functions that end in _, nor assign to them."),
 )
 
-_SIZES = {2: (6, 5), 3: (4, 3, 5)}
-_CLASSES = 3
 _HALF = 0.1
-
-
-@dataclass(frozen=True)
-class Case:
-    """Logits (N, C, *S), what the task's target is for them, and which voxels are labelled."""
-
-    task: str
-    dims: int
-    logits: Tensor
-    target: Tensor
-    valid: Tensor
-
-    def __str__(self) -> str:
-        return f"for {self.task} in {self.dims}D"
-
-    @property
-    def channels(self) -> Tensor:
-        """The mask of labelled voxels in the shape of the logits."""
-        return (self.valid.unsqueeze(1) if self.task == "multiclass" else self.valid).expand_as(self.logits)
 
 
 def examine(trial: Trial, found: Findings) -> None:
@@ -86,27 +66,12 @@ def examine(trial: Trial, found: Findings) -> None:
             with found.trying("works", f"built {case}"):
                 loss = trial.build(
                     task=task,
-                    num_classes=1 if task == "binary" else _CLASSES,
+                    num_classes=1 if task == "binary" else CLASSES,
                     ignore_index=-1,
                     class_counts=[40, 10] if task == "binary" else [40, 10, 20],
                 )
             if loss is not None:
                 Examination(trial, found, loss, case).run()
-
-
-def make_case(task: str, dims: int, batch: int = 2) -> Case:
-    """Return random logits and a target with every class, about a third of it unlabelled."""
-    random = torch.Generator().manual_seed(dims)
-    size = _SIZES[dims]
-    channels = 1 if task == "binary" else _CLASSES
-    logits = 2 * torch.randn(batch, channels, *size, generator=random)
-    if task == "multiclass":
-        target = torch.randint(0, _CLASSES, (batch, *size), generator=random)
-    elif task in ("regression", "distance"):
-        target = torch.randn(batch, channels, *size, generator=random)
-    else:
-        target = torch.randint(0, 2, (batch, channels, *size), generator=random).float()
-    return Case(task, dims, logits, target, torch.rand(target.shape, generator=random) < 2 / 3)
 
 
 @dataclass(frozen=True)
@@ -138,7 +103,7 @@ class Examination:
         """Return the loss as the core calls it: with logits or probabilities, with a mask, -1 or neither."""
         output = logits if self.trial.component.inputs == "logits" else self._probabilities(logits)
         if self.trial.component.ignore == "mask":
-            return self.loss(output, target, valid=valid)
+            return self.loss(output, target.clone(), valid=valid.clone())
         return self.loss(output, target.masked_fill(~valid, -1))
 
     def _probabilities(self, logits: Tensor) -> Tensor:
@@ -199,13 +164,13 @@ class Examination:
     @property
     def _other(self) -> Tensor:
         if self.case.task == "multiclass":
-            return (self.case.target + 1) % _CLASSES
+            return (self.case.target + 1) % CLASSES
         return self.case.target + 3 if self.case.task in ("regression", "distance") else 1 - self.case.target
 
     def _answer(self, target: Tensor, height: float = 8.0) -> Tensor:
         """Return the logits of a network that is sure of a target."""
         if self.case.task == "multiclass":
-            return height * (2 * torch.nn.functional.one_hot(target, _CLASSES).movedim(-1, 1).float() - 1)
+            return height * (2 * torch.nn.functional.one_hot(target, CLASSES).movedim(-1, 1).float() - 1)
         return target if self.case.task in ("regression", "distance") else height * (2 * target - 1)
 
     def _one_class(self) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +10,15 @@ import numpy as np
 from volseg_core.errors import VolsegError
 from volseg_core.testing.alone import without_torch
 from volseg_core.testing.findings import rules
+from volseg_core.testing.views import CLASSES, SHAPE, VIEWS, arrays, boxes, make_views, namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from volseg_core.testing.findings import Findings
     from volseg_core.testing.trial import Trial
 
     Array = np.ndarray[Any, Any]
-    Box = tuple[slice, slice, slice]
 
 RULES = rules(
     "merge",
@@ -70,11 +68,6 @@ RULES = rules(
     ),
 )
 
-VIEWS = ("z", "y", "x", "z,-y,x")
-"""Names of the views of a check."""
-CLASSES = ("background", "first", "second")
-"""Names of the classes of a check."""
-_SHAPE = (3, 4, 5)
 _EVERYWHERE = (slice(None),) * 3
 _NAMES = ("labels", "confidence", "probabilities", "entropy", "variance")
 _WEIGHTS = (2, 1, 3, 1)
@@ -87,14 +80,6 @@ def examine(trial: Trial, found: Findings) -> None:
         Examination(trial, found).run()
     if not found.broken:
         found.broke_if("torch-free", without_torch(trial))
-
-
-def make_views(seed: int = 0) -> Array:
-    """Return probabilities (V, C, *shape) float32 of views that mostly agree."""
-    random = np.random.default_rng(seed)
-    logits = random.normal(0, 2, (1, len(CLASSES), *_SHAPE)) + random.normal(0, 1, (len(VIEWS), len(CLASSES), *_SHAPE))
-    exponential = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(1, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True)
@@ -128,7 +113,7 @@ class Examination:
 
     def _started(self, total: int = len(VIEWS)) -> Any:
         merge = self._build()
-        merge.start(_SHAPE, len(CLASSES), total)
+        merge.start(SHAPE, len(CLASSES), total)
         return merge
 
     def _merged(self, views: Any, order: Sequence[int] = range(len(VIEWS))) -> Any:
@@ -140,7 +125,7 @@ class Examination:
     def _has_arrays(self, whole: Any) -> bool:
         for name in self._gives:
             array = getattr(whole, name, None)
-            expected = (len(CLASSES), *_SHAPE) if name == "probabilities" else _SHAPE
+            expected = (len(CLASSES), *SHAPE) if name == "probabilities" else SHAPE
             if array is None or tuple(array.shape) != expected:
                 seen = "None" if array is None else f"of shape {tuple(array.shape)}, not {expected}"
                 self.found.broke("gives", f"{name} is {seen}")
@@ -162,7 +147,7 @@ class Examination:
 
     def _constant(self) -> None:
         for winner in range(len(CLASSES)):
-            sure = np.full((len(VIEWS), len(CLASSES), *_SHAPE), 0.05, np.float32)
+            sure = np.full((len(VIEWS), len(CLASSES), *SHAPE), 0.05, np.float32)
             sure[:, winner] = 0.9
             result = self._merged(sure)
             labels = np.unique(np.asarray(result.labels))
@@ -202,12 +187,12 @@ class Examination:
     def _windows(self, views: Array, whole: Any) -> None:
         merge = self._started()
         for view, values in enumerate(views):
-            for box in _boxes(view):
+            for box in boxes(view):
                 merge.add(values[(slice(None), *box)], box, view)
         self._compare("windows", merge.result(_EVERYWHERE, self._gives), whole, "a view in boxes")
 
     def _weights(self) -> None:
-        sure = np.full((len(CLASSES), *_SHAPE), 0.05, np.float32)
+        sure = np.full((len(CLASSES), *SHAPE), 0.05, np.float32)
         sure[1] = 0.9
         equal = self._merged([sure] * len(VIEWS))
         merge = self._started(sum(_WEIGHTS))
@@ -233,7 +218,7 @@ class Examination:
         for view, values in enumerate(make_views(1)):
             merge.add(values, _EVERYWHERE, view)
         merge.result(_EVERYWHERE, self._gives)
-        merge.start(_SHAPE, len(CLASSES), len(VIEWS))
+        merge.start(SHAPE, len(CLASSES), len(VIEWS))
         for view, values in enumerate(views):
             merge.add(values, _EVERYWHERE, view)
         self._compare("restart", merge.result(_EVERYWHERE, self._gives), whole, "a second block")
@@ -249,7 +234,7 @@ class Examination:
         merge = self._started()
         for view, values in enumerate(views):
             merge.add(values, _EVERYWHERE, view)
-        held = sum(array.nbytes for array in _arrays(vars(merge)) if array.shape[-3:] == _SHAPE) / np.prod(_SHAPE)
+        held = sum(array.nbytes for array in arrays(vars(merge)) if array.shape[-3:] == SHAPE) / np.prod(SHAPE)
         expression = self.trial.component.state_bytes
         numbers = {"classes": len(CLASSES), "views": len(VIEWS), "variance": int("variance" in self._gives)}
         try:
@@ -261,38 +246,10 @@ class Examination:
             self.found.broke("state", f"{expression!r} is {declared:g} and it holds {held:g} bytes")
 
     def _namespaces(self, views: Array, whole: Any) -> None:
-        for name, convert in _namespaces():
+        for name, convert in namespaces():
             with self.found.trying("namespaces", f"with {name}"):
                 given = [convert(view) for view in views]
                 result = self._merged(given)
                 if type(result.labels) is not type(given[0]):
                     self.found.broke("namespaces", f"with {name} the labels are {type(result.labels).__name__}")
                 self._compare("namespaces", result, whole, name)
-
-
-def _boxes(seed: int) -> Iterator[Box]:
-    """Yield boxes that partition the shape, in an order of their own."""
-    halves = [(slice(0, size // 2), slice(size // 2, size)) for size in _SHAPE]
-    boxes = [(z, y, x) for z in halves[0] for y in halves[1] for x in halves[2]]
-    yield from (boxes[index] for index in np.random.default_rng(seed).permutation(len(boxes)))
-
-
-def _arrays(value: Any) -> Iterator[Any]:
-    """Yield the arrays that an object's attributes hold, in lists and mappings too."""
-    if hasattr(value, "nbytes") and hasattr(value, "shape"):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _arrays(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _arrays(item)
-
-
-def _namespaces() -> Iterator[tuple[str, Callable[[Array], Any]]]:
-    """Yield the array libraries that are installed beside numpy."""
-    for name, convert in (("torch", "from_numpy"), ("array_api_strict", "asarray")):
-        try:
-            yield name, getattr(import_module(name), convert)
-        except ImportError:
-            continue

@@ -126,7 +126,7 @@ class Examination:
     def _score(self, *images: Image) -> dict[str, float]:
         metric = self.build()
         for image in images:
-            metric.update(*image)
+            _update(metric, image)
         result: dict[str, float] = metric.compute()
         return result
 
@@ -164,9 +164,9 @@ class Examination:
 
     def _repeats(self, image: Image, score: dict[str, float]) -> None:
         metric = self.build()
-        metric.update(*self._image(self._target()[::-1], self._target()))
+        _update(metric, self._image(self._target()[::-1], self._target()))
         metric.reset()
-        metric.update(*image)
+        _update(metric, image)
         if not _alike(metric.compute(), score):
             self.found.broke("reset", f"in {self.dims}D what came before it still counts")
             return
@@ -186,7 +186,7 @@ class Examination:
         metric = self.build()
         for piece in (slice(0, 1), slice(1, 4), slice(4, None)):
             box = (Ellipsis, piece, *[slice(None)] * (self.dims - 1))
-            metric.update(prediction[box], target[box], None)
+            _update(metric, (prediction[box], target[box], None))
         pieces = metric.compute()
         if not _alike(pieces, score):
             seen = (
@@ -232,10 +232,15 @@ class Examination:
 
     def _untouched(self, image: Image) -> None:
         before = [None if array is None else array.copy() for array in image]
-        self._score(image)
+        self.build().update(*image)
         for was, now in zip(before, image, strict=True):
             if was is not None and now is not None and not np.array_equal(was, now):
                 self.found.broke("untouched", f"in {self.dims}D it changed one")
+
+
+def _update(metric: Any, image: Image) -> None:
+    """Give a metric copies of an image's arrays."""
+    metric.update(*(None if array is None else array.copy() for array in image))
 
 
 def _alike(one: dict[str, float], other: dict[str, float]) -> bool:

@@ -1,0 +1,67 @@
+"""The built-ins keep to the rules that the conformance kit sets for everyone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from volseg_core.testing import check, components
+from volseg_core.testing.views import VIEWS
+
+ENCODERS = (
+    "resnet18",
+    "densenet121",
+    "efficientnet-b0",
+    "mit_b0",
+    "mobilenet_v2",
+    "mobileone_s0",
+    "timm-skresnet18",
+    "tu-convnext_atto",
+    "tu-swin_tiny_patch4_window7_224",
+    "tu-tf_efficientnet_lite0",
+    "tu-vit_tiny_patch16_224",
+)
+"""One of each family; the others are the same builder with another name."""
+GIVEN: dict[str, dict[str, Any]] = {
+    "merge/fusion": {"params": {"weights": {view: [1.0, 2.0, 0.5] for view in VIEWS}}},
+    "augmentation/albumentations": {"params": {"transforms": [{"use": "HorizontalFlip"}]}},
+    "generator/blobs": {"params": {"shape": [24, 24, 24]}},
+    "architecture/dpt": {"encoder": "tu-test_vit"},
+}
+BUILTINS = components("volseg")
+CHECKED = [item for item in BUILTINS if item.provided.kind != "encoder" or item.component.name in ENCODERS]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("component", CHECKED, ids=str)
+def test_conforms(component: Any) -> None:
+    if str(component) == "architecture/dpt":
+        component = without_export(component)
+    check(component, **GIVEN.get(str(component), {}))
+
+
+def without_export(component: Any) -> Any:
+    """Only torch's slow exporter takes it: half a minute, in which all else here is checked."""
+    described = replace(component.component, exports_onnx=False)
+    return replace(component, provided=replace(component.provided, component=described))
+
+
+def test_every_kind_but_postprocessors_is_built_in_and_checked() -> None:
+    from volseg_core.api import KINDS
+
+    assert {item.provided.kind for item in CHECKED} == set(KINDS) - {"postprocess"}
+    assert {item.component.name for item in CHECKED if item.provided.kind == "encoder"} == set(ENCODERS)
+
+
+def test_what_is_given_is_for_components_that_there_are() -> None:
+    assert set(GIVEN) <= {str(item) for item in CHECKED}

@@ -1,0 +1,57 @@
+"""Small views of a block for merges: their probabilities, boxes that partition them, and array libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Array = np.ndarray[Any, Any]
+    Box = tuple[slice, slice, slice]
+
+VIEWS = ("z", "y", "x", "z,-y,x")
+"""Names of the views of a check."""
+CLASSES = ("background", "first", "second")
+"""Names of the classes of a check."""
+SHAPE = (3, 4, 5)
+
+
+def make_views(seed: int = 0) -> Array:
+    """Return probabilities (V, C, *shape) float32 of views that mostly agree."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 2, (1, len(CLASSES), *SHAPE)) + random.normal(0, 1, (len(VIEWS), len(CLASSES), *SHAPE))
+    exponential = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(exponential / exponential.sum(1, keepdims=True), np.float32)
+
+
+def boxes(seed: int) -> Iterator[Box]:
+    """Yield boxes that partition the shape, in an order of their own."""
+    halves = [(slice(0, size // 2), slice(size // 2, size)) for size in SHAPE]
+    parts = [(z, y, x) for z in halves[0] for y in halves[1] for x in halves[2]]
+    yield from (parts[index] for index in np.random.default_rng(seed).permutation(len(parts)))
+
+
+def arrays(value: Any) -> Iterator[Any]:
+    """Yield the arrays that an object's attributes hold, in lists and mappings too."""
+    if hasattr(value, "nbytes") and hasattr(value, "shape"):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from arrays(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from arrays(item)
+
+
+def namespaces() -> Iterator[tuple[str, Callable[[Array], Any]]]:
+    """Yield the array libraries that are installed beside numpy."""
+    for name, convert in (("torch", "from_numpy"), ("array_api_strict", "asarray")):
+        try:
+            yield name, getattr(import_module(name), convert)
+        except ImportError:
+            continue
