@@ -107,6 +107,16 @@ def test_without_files_to_measure_on_it_is_said(untrained, tmp_path, caplog):
     assert describe_export(read_model(done.path))["lost"] == "not measured"
 
 
+def test_a_run_is_not_predicted_by_a_file_of_less_precision_beside_it(trained, halved, tmp_path, caplog):
+    run = shutil.copytree(trained.run, tmp_path / "run")
+    shutil.copy(halved.path, run / "model.onnx")
+    volume = np.random.default_rng(0).normal(size=(3, 40, 40)).astype(np.float32)
+    with caplog.at_level("INFO", "volseg"):
+        assert volseg_core.predict(run, volume, device="cpu").record["runtime"]["use"] == "volseg/torch"
+    assert "model.onnx is in float16 and not used for the run; predict with it by its name" in caplog.text
+    assert volseg_core.predict(run / "model.onnx", volume).record["runtime"]["use"] == "volseg/onnxruntime"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
