@@ -101,9 +101,11 @@ def test_on_a_real_volume_they_do_too(exported):
 ALONE = """
 import sys
 
+ABSENT = "torch", "onnx", "onnxscript", "lightning", "segmentation_models_pytorch", "timm"
+
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "onnx", "onnxscript", "lightning", "segmentation_models_pytorch", "timm"):
+        if name.partition(".")[0] in ABSENT:
             raise ModuleNotFoundError(name, name=name)
 
 sys.meta_path.insert(0, Absent())
