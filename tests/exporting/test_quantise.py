@@ -60,6 +60,18 @@ def test_nodes_that_compute_with_sizes_are_told_from_those_that_see_the_image(pa
     assert size_nodes(onnx.load(padding)) == ["size", "edge", "real", "part", "whole", "extra", "pads"]
 
 
+def test_products_with_values_that_the_size_decides_are_left_out_too():
+    nodes = [
+        helper.make_node("Shape", ["image"], ["shape"], "size"),
+        helper.make_node("Cast", ["shape"], ["real"], "real", to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["image", "real"], ["scaled"], "by size"),
+        helper.make_node("Mul", ["scaled", "weight"], ["logits"], "by weight"),
+    ]
+    weight = numpy_helper.from_array(np.ones(1, np.float32), "weight")
+    proto = helper.make_model(helper.make_graph(nodes, "net", [], [], [weight]))
+    assert size_nodes(proto) == ["size", "real", "by size"]
+
+
 def test_sizes_are_exact_and_values_near(padding, tmp_path):
     image = next(windows(1, size=44))
     wanted = run(padding.read_bytes(), image)
