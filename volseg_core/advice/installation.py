@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LITTLE_SHARED = 512 * 2**20
 """Bytes of shared memory below which data workers are likely to die; Docker's default is 64 MiB."""
 
+
 @dataclass(frozen=True)
 class Problem:
     """Something that will fail, how to mend it, and the exit code that it means."""
