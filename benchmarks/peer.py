@@ -253,7 +253,7 @@ FLAT = {"peer": ("low",), "volseg": ("low", "high")}
 DEEP = {"peer": ("low", "medium", "high"), "volseg": ("low", "medium", "high")}
 BALANCED = ("data.sampler=balanced", "loss=[{use: cross-entropy, weights: auto}, {use: dice, classes: foreground}]")
 TRIALS = {
-    "isbi-crop": Trial(CASES["isbi-crop"], 256, ("data.window=192",), FLAT),
+    "isbi-crop": Trial(CASES["isbi-crop"], 256, ("data.window=192", "train.batch=2"), FLAT),
     "vnc": Trial(Case("vnc_sstem", "labels", np.s_[:8], np.s_[8:10], "z", ()), 288, BALANCED, FLAT),
     # the peer's search for a rate and one epoch over all axes would be twice the budget
     "fib25": Trial(replace(CASES["fib25"], axes="z"), 224, (), DEEP),
