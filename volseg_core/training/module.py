@@ -30,7 +30,7 @@ Batches = Batch | dict[str, Any]
 
 
 class SegmentationModule(lightning.LightningModule):
-    """A network with its loss and metrics. Batches are images (N, C, H, W) and class indices (N, H, W), -1 = none.
+    """A network with its loss and metrics. Batches are images (N, C, *S) and class indices (N, *S), -1 = none.
 
     With a teacher a batch is a dict of two such batches, ``labelled`` and ``unlabelled``. ``monitor`` is
     the score that chooses the best epoch and whether more of it is better.
@@ -122,7 +122,7 @@ class SegmentationModule(lightning.LightningModule):
             metric.reset()
 
     def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002  (Lightning's signature)
-        """Count loss and metrics of a batch of whole slices."""
+        """Count loss and metrics of a batch of whole slices, or boxes."""
         images, labels = batch
         logits = self.trained(images)
         value, _ = self.loss(logits, labels)
@@ -137,8 +137,9 @@ class SegmentationModule(lightning.LightningModule):
             if descriptor.streaming:
                 metric.update(prediction, target, target >= 0)
                 continue
-            for number, truth in enumerate(target):  # one slice is one image
-                metric.update(prediction[..., number, :, :], truth, truth >= 0)
+            lead = prediction.ndim - target.ndim
+            for number, truth in enumerate(target):  # one slice, or box, is one image
+                metric.update(prediction.take(number, axis=lead), truth, truth >= 0)
 
     def on_validation_epoch_end(self) -> None:
         """Compute the scores of the epoch.
