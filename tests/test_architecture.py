@@ -115,7 +115,7 @@ def core_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["--help"], 0, "Segment volumetric images"),
         (["--version"], 0, "volseg 0.1.0"),
-        (["plugins", "list"], 0, "Every plugin loaded."),
+        (["plugins", "list"], 0, "There is no plugin."),
         (["components"], 0, "KIND"),
         (["components", "--json"], 0, "[]"),
         (["recipes", "list"], 0, "RECIPE"),

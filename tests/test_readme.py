@@ -7,6 +7,7 @@ import runpy
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 import volseg_core
@@ -41,6 +42,8 @@ def test_every_command_of_the_readme_exists_with_its_options():
     for line in lines:
         _, name, *words = shlex.split(line)
         command = cli.get_command(None, name)
+        if isinstance(command, click.Group):
+            command = command.get_command(None, words[0])
         assert command is not None, line
         known = {flag for parameter in command.params for flag in parameter.opts}
         assert {word for word in words if re.fullmatch(r"--?[a-z-]+", word)} <= known, line

@@ -134,9 +134,9 @@ def _fields(item: type) -> list[str]:
     if dataclasses.is_dataclass(item):
         for field in dataclasses.fields(item):
             if field.default is not dataclasses.MISSING:
-                defaults[field.name] = repr(field.default)
+                defaults[field.name] = repr(field.default).replace("'", '"')
             elif field.default_factory is not dataclasses.MISSING:
-                defaults[field.name] = repr(field.default_factory())
+                defaults[field.name] = repr(field.default_factory()).replace("'", '"')
     hidden = ("kind", "code")
     return [
         f"{name}: {kind}" + (f" = {defaults[name]}" if name in defaults else "")

@@ -89,7 +89,7 @@ def importable(name: str) -> bool:
 
 
 def onnx_is_faster(device: str) -> bool:
-    """Return whether ONNX Runtime is installed and beats torch: on a CPU, by 1.7 to 2.1 (docs/benchmarks.md)."""
+    """Return whether ONNX Runtime is installed and beats torch: on a CPU (docs/benchmarks.md)."""
     if not importable("onnxruntime") or device not in ("auto", "cpu"):
         return False
     return device == "cpu" or not importable("torch") or torch_device("auto") == "cpu"

@@ -13,6 +13,7 @@ from volseg_core.evaluation import run_evaluation
 from volseg_core.exporting.loss import MAX_LOSS
 from volseg_core.exporting.packages.choice import Packages
 from volseg_core.exporting.reduction import reduction_of
+from volseg_core.exporting.vectors import FLOAT32
 from volseg_core.machine import importable
 from volseg_core.model import EXPORTED, ModelFile, read_model
 from volseg_core.prediction.choose import model_and_recipe
@@ -342,7 +343,8 @@ def export(
     if path.suffix.lower() != ".onnx":
         raise UsageError("-o", f"{path.name} does not end in .onnx")
     reduction = reduction_of(fp16=fp16, int8=int8, on=on, labels=labels, max_loss=max_loss, force=force)
-    packages = Packages.of(path, bioimageio, triton)
+    precision = FLOAT32 if reduction is None else reduction.precision
+    packages = Packages.of(path, bioimageio, triton, precision)
     for target, option in ((path, "-o"), *packages.targets()):
         if target.exists() and not overwrite:
             raise DataError(str(target), "exists", f"Use --overwrite to replace it, or another {option}.")

@@ -87,9 +87,9 @@ def test_little_shared_memory_beside_a_gpu_names_the_option_of_docker(with_gpu):
 
 def test_a_plugin_that_does_not_load_is_a_problem_and_a_blocked_one_is_not(facts):
     plugins = {
-        "acme": {"version": "1", "status": "broken", "reason": "no such module"},
-        "other": {"version": "1", "status": "blocked", "reason": "--block"},
+        "acme": {"version": "1", "status": "broken", "reason": "no such module", "mend": "pip install acme"},
+        "other": {"version": "1", "status": "blocked", "reason": "--block", "mend": "leave out --block"},
     }
     assert lines({**facts, "plugins": plugins}) == [
-        (ExitCode.PLUGIN, "plugin acme is broken: no such module. See: volseg plugins list")
+        (ExitCode.PLUGIN, "plugin acme is broken: no such module. Try: pip install acme")
     ]

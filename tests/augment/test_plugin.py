@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 from importlib import import_module
@@ -10,9 +9,6 @@ import numpy as np
 import pytest
 
 from volseg_augment.plugin import volseg_augmentations
-from volseg_core.api import REQUIRED
-
-COMPONENTS = pytest.mark.parametrize("component", volseg_augmentations(), ids=lambda component: component.name)
 
 
 def target(component: Any) -> Any:
@@ -23,15 +19,6 @@ def target(component: Any) -> Any:
 def test_every_augmentation_is_described() -> None:
     names = ["none", "standard", "light", "strong", "em", "ct", "albumentations"]
     assert [component.name for component in volseg_augmentations()] == names
-
-
-@COMPONENTS
-def test_parameters_are_those_of_the_target(component: Any) -> None:
-    parameters = inspect.signature(target(component)).parameters
-    assert {name: REQUIRED if each.default is each.empty else each.default for name, each in parameters.items()} == {
-        name: param.default for name, param in component.params.items()
-    }
-    assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in parameters.values())
 
 
 PRESETS = [component for component in volseg_augmentations() if len(component.params) > 1]

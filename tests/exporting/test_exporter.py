@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import h5py
 import numpy as np
 import onnx
 import pytest
@@ -78,6 +82,54 @@ def test_a_run_and_its_onnx_file_give_the_same_labels(exported, trained):
     assert torch_side.record["runtime"]["use"] == "volseg/torch"
     assert onnx_side.record["runtime"]["use"] == "volseg/onnxruntime", "faster on a CPU"
     assert (torch_side.labels == onnx_side.labels).mean() >= 0.9999
+
+
+def test_on_a_real_volume_they_do_too(exported):
+    path = Path(__file__).resolve().parents[2].parent / "shared/data/isbi2012_em/train.h5"
+    if not path.exists():
+        pytest.skip("the development data is not here")
+    with h5py.File(path) as file:
+        volume = file["data"][:6, :256, :256]
+    labels = [
+        volseg_core.predict(exported, volume, runtime=runtime, device="cpu", quality="low").labels
+        for runtime in ("torch", "onnxruntime")
+    ]
+    assert len(np.unique(labels[0])) > 1
+    assert (labels[0] == labels[1]).mean() >= 0.9999
+
+
+ALONE = """
+import sys
+
+ABSENT = "torch", "onnx", "onnxscript", "lightning", "segmentation_models_pytorch", "timm"
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.argv = ["volseg", *sys.argv[1:]]
+from volseg_core.cli import main
+main()
+"""
+
+
+def test_verify_predict_and_inspect_work_where_the_libraries_of_training_are_not_installed(exported, trained, tmp_path):
+    model = exported / "model.onnx"
+    for words in (
+        ["verify", model, "--device", "cpu"],
+        ["inspect", model],
+        ["predict", model, trained.volume, "-o", tmp_path / "seg.h5", "--quality", "low", "--device", "cpu"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", ALONE, *map(str, words)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    with h5py.File(tmp_path / "seg.h5") as file:
+        alone = file["labels"][()]
+    together = volseg_core.predict(exported, trained.volume, runtime="torch", device="cpu", quality="low").labels
+    assert (alone == together).mean() >= 0.9999
 
 
 def test_the_file_carries_its_recipe_and_no_path_of_this_machine(exported):

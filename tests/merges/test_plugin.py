@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,18 +18,6 @@ def test_every_merge_is_described() -> None:
     names = ["max", "mean", "vote", "entropy", "geometric", "fusion", "staple"]
     assert [component.name for component in volseg_merges()] == names
     assert [component.name for component in volseg_merges() if not component.streaming] == ["staple"]
-
-
-@COMPONENTS
-def test_a_merge_gives_what_its_descriptor_says(component: Any, build: Any) -> None:
-    merge = build(component.name, classes=3, wanted=component.gives)
-    merge.start((2, 3, 4), 3, 1)
-    volume = np.broadcast_to(np.array([0.2, 0.5, 0.3], np.float32)[:, None, None, None], (3, 2, 3, 4))
-    merge.add(volume, EVERYWHERE, 0)
-    result = merge.result(EVERYWHERE, component.gives)
-    for name in ("labels", "confidence", "probabilities", "entropy", "variance"):
-        assert (getattr(result, name) is not None) == (name in component.gives)
-    assert all(getattr(merge.result(EVERYWHERE), name) is None for name in component.gives if name != "labels")
 
 
 @COMPONENTS
@@ -59,29 +45,6 @@ def test_the_state_takes_the_bytes_that_the_descriptor_says(
     held = sum(value.nbytes for value in vars(merge).values() if np.shape(value)[-3:] == shape)
     numbers = {"classes": classes, "views": views, "variance": len(extra)}
     assert held == eval(component.state_bytes, numbers) * 24  # noqa: S307 - our own expression
-
-
-@COMPONENTS
-def test_the_target_takes_the_parameters_and_the_context_of_the_descriptor(component: Any) -> None:
-    module, attribute = component.target.split(":")
-    signature = inspect.signature(getattr(import_module(module), attribute))
-    assert set(signature.parameters) == {*component.params, *component.wants}
-
-
-def test_a_merge_runs_without_torch() -> None:
-    code = """
-import sys, numpy
-from volseg_merges import confident, fusion, geometric, maximum, mean, staple, vote
-for merge in (
-    maximum.Maximum(), mean.Mean(), vote.Vote(), confident.EntropyWeighted(), geometric.Geometric(),
-    staple.Staple(views=["z"]), fusion.Fusion(weights={"z": [1, 1]}, views=["z"], classes=["a", "b"]),
-):
-    merge.start((1, 1, 1), 2, 1)
-    merge.add(numpy.full((2, 1, 1, 1), 0.5, "float32"), (slice(None),) * 3, 0)
-    merge.result((slice(None),) * 3)
-assert "torch" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_describing_merges_imports_no_arrays() -> None:

@@ -1,11 +1,6 @@
-import importlib
-import inspect
 import subprocess
 import sys
 
-import pytest
-
-from volseg_core.api import REQUIRED
 from volseg_metrics.plugin import volseg_metrics
 
 METRICS = {metric.name: metric for metric in volseg_metrics()}
@@ -37,17 +32,6 @@ def test_shapes_objects_and_centrelines_need_a_whole_image_and_calibration_proba
     assert [name for name, metric in METRICS.items() if metric.inputs == "probabilities"] == [
         "expected-calibration-error"
     ]
-
-
-@pytest.mark.parametrize("name", sorted(METRICS))
-def test_the_descriptor_says_what_the_code_takes(name: str) -> None:
-    metric = METRICS[name]
-    module, _, attribute = metric.target.partition(":")
-    signature = inspect.signature(getattr(importlib.import_module(module), attribute))
-    declared = {key: param.default for key, param in metric.params.items()} | dict.fromkeys(metric.wants, REQUIRED)
-    code = {key: REQUIRED if p.default is p.empty else p.default for key, p in signature.parameters.items()}
-    assert declared == code
-    assert all(p.kind is p.KEYWORD_ONLY for p in signature.parameters.values())
 
 
 def test_each_metric_imports_no_more_than_it_needs() -> None:

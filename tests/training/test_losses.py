@@ -45,6 +45,15 @@ def test_a_sum_is_weighted():
     assert set(parts) == {"torch-ce", "second"}
 
 
+def test_a_binary_target_has_the_index_where_there_is_no_label():
+    seen = []
+    descriptor = Loss(name="seeing", target="collections:OrderedDict", summary="", ignore="index")
+    loss = weighted(descriptor, task="binary")
+    loss.terms = [lambda output, target: seen.append(target) or output.sum()]
+    loss(LOGITS[:, :1], torch.tensor([[[0, 1], [-1, 1]]]).repeat(2, 2, 2))
+    assert seen[0].unique().tolist() == [-1, 0, 1]
+
+
 def test_the_same_loss_twice_is_told_apart():
     catalog = catalog_of(torch_loss())
     use = ComponentUse(catalog.find("loss", "torch-ce"), {}, 1.0)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from volseg_core import accelerators, machine, provenance
 from volseg_core.errors import ExitCode
+from volseg_core.mending import mend
 
 if TYPE_CHECKING:
     from volseg_core.registry import Registry
 
 _LITTLE_SHARED = 512 * 2**20
 """Bytes of shared memory below which data workers are likely to die; Docker's default is 64 MiB."""
-_SEE = "See: volseg plugins list"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,12 @@ def look(registry: Registry) -> dict[str, Any]:
         "onnxruntime": {device: accelerators.describe_provider(device) for device in accelerators.PROVIDERS},
         "registry": str(registry.file.path) if registry.file.path else None,
         "plugins": {
-            record.id: {"version": record.version, "status": record.status, "reason": record.reason}
+            record.id: {
+                "version": record.version,
+                "status": record.status,
+                "reason": record.reason,
+                "mend": mend(record),
+            }
             for record in registry.plugins.records
         },
     }
@@ -56,7 +61,7 @@ def look(registry: Registry) -> dict[str, Any]:
 def problems(facts: dict[str, Any], *, gpu: bool) -> list[Problem]:
     """Return what is wrong; a missing GPU is only with ``gpu``, but one that cannot be used always is."""
     found = [
-        Problem(f"plugin {name} is {plugin['status']}: {plugin['reason']}", _SEE, ExitCode.PLUGIN)
+        Problem(f"plugin {name} is {plugin['status']}: {plugin['reason']}", _run(plugin["mend"]), ExitCode.PLUGIN)
         for name, plugin in facts["plugins"].items()
         if plugin["status"] in ("broken", "incompatible")
     ]
@@ -67,6 +72,10 @@ def problems(facts: dict[str, Any], *, gpu: bool) -> list[Problem]:
     if gpu or (driver and driver["gpus"]):
         found += _gpu_problems(facts)
     return found
+
+
+def _run(command: str) -> str:
+    return f"Try: {command}"
 
 
 def _gpu_problems(facts: dict[str, Any]) -> list[Problem]:

@@ -24,7 +24,7 @@ COMMANDS = {
     "recipes": ("volseg_core.cli.recipes:recipes", "List, show, check and start recipes."),
     "components": ("volseg_core.cli.components:components", "List what plugins provide."),
     "show": ("volseg_core.cli.components:show", "Describe one component."),
-    "plugins": ("volseg_core.cli.plugins:plugins", "List plugins and say why some do not load."),
+    "plugins": ("volseg_core.cli.plugins:plugins", "List, check, describe and start plugins."),
     "doctor": ("volseg_core.cli.doctor:doctor", "Check machine and plugins, or data and labels."),
 }
 """Import string and help line of every command."""

@@ -32,7 +32,7 @@ def list_plugins(ctx: click.Context, broken: bool, as_json: bool) -> None:
         print_json([_facts(record) for record in records])
         return
     if not records:
-        click.echo("Every plugin loaded.")
+        click.echo("Every plugin loaded." if plugins.records else "There is no plugin.")
         return
     rows = [(record.id, _version(record), record.status, _note(record)) for record in records]
     print_table(("PLUGIN", "VERSION", "STATUS", "NOTE"), rows)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+_PRODUCTS = ("MatMul", "Mul", "Div")
 _ERRORS, _WARNINGS = 3, 2  # severities of ONNX Runtime
 
 
@@ -59,15 +60,21 @@ def quantised(source: Path, output: Path, windows: Iterator[np.ndarray[Any, Any]
 
 
 def size_nodes(model: Any) -> list[str]:
-    """Return the nodes that compute with sizes, not with images: those fed by shapes and constants alone.
+    """Return the nodes that compute with sizes: those fed by shapes and constants alone, and products with such values.
 
-    Networks that pad by the size of their input do so in floating point; eight bits would pad by other sizes.
+    Networks that pad by the size of their input do so in floating point; eight bits would pad by other sizes. Those
+    that average over parts of an image multiply by weights that the size decides, beyond any range that was seen.
     """
     known = {"", *(tensor.name for tensor in model.graph.initializer)}
+    sizes: set[str] = set()
     nodes = []
     for node in model.graph.node:
         if node.op_type == "Shape" or known.issuperset(node.input):
             known.update(node.output)
+            if node.op_type == "Shape" or not sizes.isdisjoint(node.input):
+                sizes.update(node.output)
+            nodes.append(node.name)
+        elif node.op_type in _PRODUCTS and not sizes.isdisjoint(node.input):
             nodes.append(node.name)
     return nodes
 

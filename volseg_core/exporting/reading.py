@@ -39,14 +39,22 @@ def read_exported(path: Path) -> ModelFile:
 
 
 def exported_path(model: ModelFile) -> Path | None:
-    """Return the exported file of a model: itself, or the one in its run folder if it holds the same weights."""
+    """Return the exported file of a model: itself, or the one in its run folder that gives the same labels.
+
+    That is one of the same weights, in float32: less precision is for those who name the file.
+    """
     if model.export:
         return model.path
     beside = model.path.with_name(EXPORTED)
     if not beside.is_file():
         return None
-    if read_exported(beside).id != model.id:
+    found = read_exported(beside)
+    if found.id != model.id:
         log.warning("%s holds other weights than %s and is not used; export again", beside, model.path.name)
+        return None
+    precision = found.export.get("precision")
+    if precision != FLOAT32:
+        log.info("%s is in %s and not used for the run; predict with it by its name", beside, precision)
         return None
     return beside
 

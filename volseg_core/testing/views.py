@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from volseg_core.testing.trial import Trial
 
     Array = np.ndarray[Any, Any]
     Box = tuple[slice, slice, slice]
@@ -19,6 +22,7 @@ VIEWS = ("z", "y", "x", "z,-y,x")
 CLASSES = ("background", "first", "second")
 """Names of the classes of a check."""
 SHAPE = (3, 4, 5)
+EVERYWHERE = (slice(None),) * 3
 
 
 def make_views(seed: int = 0) -> Array:
@@ -55,3 +59,34 @@ def namespaces() -> Iterator[tuple[str, Callable[[Array], Any]]]:
             yield name, getattr(import_module(name), convert)
         except ImportError:
             continue
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A merge at work on small views."""
+
+    trial: Trial
+
+    @property
+    def _gives(self) -> tuple[str, ...]:
+        return tuple(self.trial.component.gives)
+
+    def _build(self) -> Any:
+        return self.trial.build(views=list(VIEWS), classes=list(CLASSES), wanted=self._gives)
+
+    def _started(self, total: int = len(VIEWS)) -> Any:
+        merge = self._build()
+        merge.start(SHAPE, len(CLASSES), total)
+        return merge
+
+    def _merged(self, views: Any, order: Sequence[int] = range(len(VIEWS))) -> Any:
+        merge = self._started()
+        for view in order:
+            merge.add(views[view], EVERYWHERE, view)
+        return merge.result(EVERYWHERE, self._gives)
+
+    def _filled(self, views: Array) -> Any:
+        merge = self._started()
+        for view, values in enumerate(views):
+            merge.add(values, EVERYWHERE, view)
+        return merge

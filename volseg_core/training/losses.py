@@ -64,7 +64,9 @@ class WeightedLoss(nn.Module):
             given = output if descriptor.inputs == "logits" else _probabilities(self.task, output)
             if descriptor.ignore == "mask":
                 value = term(given, target, valid=valid)
-            elif descriptor.ignore == "index" or bool(valid.all()):
+            elif descriptor.ignore == "index":
+                value = term(given, target.masked_fill(~valid, IGNORED))
+            elif bool(valid.all()):
                 value = term(given, target)
             else:
                 raise UsageError(

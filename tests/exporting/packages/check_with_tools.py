@@ -86,11 +86,13 @@ def environment(folder: Path) -> Path:
 def check(python: Path, case: str, folder: Path) -> bool:
     overrides, facts, options = CASES[case]
     run = write_untrained(folder / f"run-{case}", ["model.encoder=resnet18", *overrides], **facts)
+    jobs = [(PARSE_CONFIG, folder / "triton" / case / "config.pbtxt")]
     if options.get("int8"):
         options = {"int8": np.random.default_rng(0).normal(0, 1, (4, 96, 96)).astype(np.float32), "force": True}
-    package = folder / f"{case}.zip"
-    volseg_core.export(run, output=folder / f"{case}.onnx", bioimageio=package, triton=folder / "triton", **options)
-    jobs = (TEST_MODEL, package), (PARSE_CONFIG, folder / "triton" / case / "config.pbtxt")
+    else:
+        options = {**options, "bioimageio": folder / f"{case}.zip"}
+        jobs.append((TEST_MODEL, folder / f"{case}.zip"))
+    volseg_core.export(run, output=folder / f"{case}.onnx", triton=folder / "triton", **options)
     good = True
     for script, file in jobs:
         click.echo(f"{case}: ", nl=False)

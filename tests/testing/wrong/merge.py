@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,16 @@ class TakesOneView(Right):
 class NoConfidence(Right):
     def result(self, where: Any, wanted: Any = ("labels",)) -> MergeResult:
         return MergeResult(super().result(where, wanted).labels)
+
+
+class GivesAll(Right):
+    def result(self, where: Any, wanted: Any = ("labels",)) -> MergeResult:
+        return super().result(where, (*wanted, "confidence"))
+
+
+class Undeclared(Right):
+    def result(self, where: Any, wanted: Any = ("labels",)) -> MergeResult:
+        return replace(super().result(where, wanted), variance=self.chances(where)[0])
 
 
 class RefusesNothing(Right):
@@ -155,5 +166,7 @@ WRONG = {
     ),
 }
 ALSO_WRONG = [
+    ("gives", described("GivesAll", "gives what is not wanted"), "confidence comes with labels alone"),
+    ("gives", described("Undeclared", "gives what it does not declare"), "variance is given and not declared"),
     ("state", described("Right", "declares no state", state_bytes=""), "'' is no such expression"),
 ]

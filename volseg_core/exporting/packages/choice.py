@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from volseg_core.errors import DataError, UsageError
+from volseg_core.exporting.vectors import FLOAT32, INT8
 
 if TYPE_CHECKING:
     import os
@@ -26,16 +27,23 @@ class Packages:
 
     @classmethod
     def of(
-        cls, output: Path, bioimageio: str | os.PathLike[str] | None, triton: str | os.PathLike[str] | None
+        cls,
+        output: Path,
+        bioimageio: str | os.PathLike[str] | None,
+        triton: str | os.PathLike[str] | None,
+        precision: str = FLOAT32,
     ) -> Packages:
         """Return the packages of an exported file; its name, in letters that Triton takes, is that of the folder.
 
         Raises:
-            UsageError: the package is no ZIP file. DataError: its folder does not exist.
+            UsageError: the package is no ZIP file, or holds integers. DataError: its folder does not exist.
         """
         package = None if bioimageio is None else Path(bioimageio)
         if package is not None and package.suffix.lower() != ".zip":
             raise UsageError(BIOIMAGEIO, f"{package.name} does not end in .zip")
+        if package is not None and precision == INT8:
+            what = "its test compares outputs to a hundredth, and integers differ by more from machine to machine"
+            raise UsageError(BIOIMAGEIO, what, "Leave --int8 out, or use --fp16.")
         if package is not None and not package.parent.is_dir():
             raise DataError(str(package.parent), "does not exist")
         folder = None if triton is None else Path(triton) / re.sub(r"[^A-Za-z0-9_.-]", "_", output.stem)

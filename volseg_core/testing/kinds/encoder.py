@@ -55,20 +55,22 @@ RULES = rules(
 )
 
 _LEAST = 32
+_FIXED = 224
 
 
 def examine(trial: Trial, found: Findings) -> None:
     """Build an encoder for one and for three channels."""
-    if "weights" in trial.component.params:
-        trial = _untrained(trial)
+    trial = replace(trial, params={**_usual(trial.component), **trial.params})
     for dims in trial.component.dims:
         for channels in (1, 3):
             with found.trying("works", f"for {channels} channels in {dims}D"):
                 Examination(trial, found, dims, channels).run()
 
 
-def _untrained(trial: Trial) -> Trial:
-    return replace(trial, params={"weights": UNTRAINED, **trial.params})
+def _usual(component: Any) -> dict[str, Any]:
+    """Return parameters of these names: no pretrained weights, and the one size that an encoder is built for."""
+    usual = {"weights": UNTRAINED, "input_size": _FIXED}
+    return {name: value for name, value in usual.items() if name in component.params}
 
 
 @dataclass(frozen=True)

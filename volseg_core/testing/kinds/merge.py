@@ -10,11 +10,9 @@ import numpy as np
 from volseg_core.errors import VolsegError
 from volseg_core.testing.alone import without_torch
 from volseg_core.testing.findings import rules
-from volseg_core.testing.views import CLASSES, SHAPE, VIEWS, arrays, boxes, make_views, namespaces
+from volseg_core.testing.views import CLASSES, EVERYWHERE, SHAPE, VIEWS, Bench, arrays, boxes, make_views, namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from volseg_core.testing.findings import Findings
     from volseg_core.testing.trial import Trial
 
@@ -68,7 +66,6 @@ RULES = rules(
     ),
 )
 
-_EVERYWHERE = (slice(None),) * 3
 _NAMES = ("labels", "confidence", "probabilities", "entropy", "variance")
 _WEIGHTS = (2, 1, 3, 1)
 _CLOSE = 1e-5
@@ -83,10 +80,9 @@ def examine(trial: Trial, found: Findings) -> None:
 
 
 @dataclass(frozen=True)
-class Examination:
-    """One merge on small views."""
+class Examination(Bench):
+    """The rules on one merge."""
 
-    trial: Trial
     found: Findings
 
     def run(self) -> None:
@@ -99,28 +95,10 @@ class Examination:
         self._constant()
         self._weights()
         self._refuses(views)
-        for rule in (self._order, self._windows, self._parts, self._restart, self._untouched):
+        for rule in (self._labels_alone, self._order, self._windows, self._parts, self._restart, self._untouched):
             rule(views, whole)
         self._state(views)
         self._namespaces(views, whole)
-
-    @property
-    def _gives(self) -> tuple[str, ...]:
-        return tuple(self.trial.component.gives)
-
-    def _build(self) -> Any:
-        return self.trial.build(views=list(VIEWS), classes=list(CLASSES), wanted=self._gives)
-
-    def _started(self, total: int = len(VIEWS)) -> Any:
-        merge = self._build()
-        merge.start(SHAPE, len(CLASSES), total)
-        return merge
-
-    def _merged(self, views: Any, order: Sequence[int] = range(len(VIEWS))) -> Any:
-        merge = self._started()
-        for view in order:
-            merge.add(views[view], _EVERYWHERE, view)
-        return merge.result(_EVERYWHERE, self._gives)
 
     def _has_arrays(self, whole: Any) -> bool:
         for name in self._gives:
@@ -134,6 +112,14 @@ class Examination:
             if getattr(whole, name) is not None:
                 self.found.broke("gives", f"{name} is given and not declared")
         return True
+
+    def _labels_alone(self, views: Array, whole: Any) -> None:
+        merge = self._filled(views)
+        result = merge.result(EVERYWHERE)
+        unwanted = [name for name in _NAMES[1:] if getattr(result, name) is not None]
+        if unwanted or not np.array_equal(np.asarray(result.labels), np.asarray(whole.labels)):
+            seen = f"{unwanted[0]} comes with labels alone" if unwanted else "labels alone are other labels"
+            self.found.broke("gives", seen)
 
     def _values(self, whole: Any) -> None:
         labels = np.asarray(whole.labels)
@@ -158,11 +144,9 @@ class Examination:
 
     def _refuses(self, views: Array) -> None:
         for name in set(_NAMES) - set(self._gives):
-            merge = self._started()
-            for number, view in enumerate(views):
-                merge.add(view, _EVERYWHERE, number)
+            merge = self._filled(views)
             try:
-                merge.result(_EVERYWHERE, ("labels", name))
+                merge.result(EVERYWHERE, ("labels", name))
             except VolsegError:
                 continue
             except Exception as error:  # noqa: BLE001  (third-party code raises what it likes)
@@ -189,7 +173,7 @@ class Examination:
         for view, values in enumerate(views):
             for box in boxes(view):
                 merge.add(values[(slice(None), *box)], box, view)
-        self._compare("windows", merge.result(_EVERYWHERE, self._gives), whole, "a view in boxes")
+        self._compare("windows", merge.result(EVERYWHERE, self._gives), whole, "a view in boxes")
 
     def _weights(self) -> None:
         sure = np.full((len(CLASSES), *SHAPE), 0.05, np.float32)
@@ -197,13 +181,11 @@ class Examination:
         equal = self._merged([sure] * len(VIEWS))
         merge = self._started(sum(_WEIGHTS))
         for view, weight in enumerate(_WEIGHTS):
-            merge.add(sure, _EVERYWHERE, view, weight)
-        self._compare("weights", merge.result(_EVERYWHERE, self._gives), equal, f"{_WEIGHTS} as weights", 0.01)
+            merge.add(sure, EVERYWHERE, view, weight)
+        self._compare("weights", merge.result(EVERYWHERE, self._gives), equal, f"{_WEIGHTS} as weights", 0.01)
 
     def _parts(self, views: Array, whole: Any) -> None:
-        merge = self._started()
-        for view, values in enumerate(views):
-            merge.add(values, _EVERYWHERE, view)
+        merge = self._filled(views)
         box = (slice(1, 3), slice(0, 2), slice(2, 5))
         part = merge.result(box, self._gives)
         for name in self._gives:
@@ -214,14 +196,12 @@ class Examination:
                 return
 
     def _restart(self, views: Array, whole: Any) -> None:
-        merge = self._started()
-        for view, values in enumerate(make_views(1)):
-            merge.add(values, _EVERYWHERE, view)
-        merge.result(_EVERYWHERE, self._gives)
+        merge = self._filled(make_views(1))
+        merge.result(EVERYWHERE, self._gives)
         merge.start(SHAPE, len(CLASSES), len(VIEWS))
         for view, values in enumerate(views):
-            merge.add(values, _EVERYWHERE, view)
-        self._compare("restart", merge.result(_EVERYWHERE, self._gives), whole, "a second block")
+            merge.add(values, EVERYWHERE, view)
+        self._compare("restart", merge.result(EVERYWHERE, self._gives), whole, "a second block")
 
     def _untouched(self, views: Array, whole: Any) -> None:
         del whole
@@ -231,9 +211,7 @@ class Examination:
             self.found.broke("untouched", "it changed them")
 
     def _state(self, views: Array) -> None:
-        merge = self._started()
-        for view, values in enumerate(views):
-            merge.add(values, _EVERYWHERE, view)
+        merge = self._filled(views)
         held = sum(array.nbytes for array in arrays(vars(merge)) if array.shape[-3:] == SHAPE) / np.prod(SHAPE)
         expression = self.trial.component.state_bytes
         numbers = {"classes": len(CLASSES), "views": len(VIEWS), "variance": int("variance" in self._gives)}

@@ -127,8 +127,7 @@ class Examination:
         metric = self.build()
         for image in images:
             _update(metric, image)
-        result: dict[str, float] = metric.compute()
-        return result
+        return metric.compute()  # type: ignore[no-any-return]
 
     def _primary(self, score: dict[str, float]) -> float:
         return score[self._name]

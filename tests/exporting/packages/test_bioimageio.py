@@ -1,0 +1,167 @@
+"""The package's structure and arithmetic; `check_with_tools.py` runs it in bioimageio.core."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+
+import numpy as np
+import pytest
+import yaml
+from onnxruntime import InferenceSession
+
+import volseg_core
+from volseg_core.errors import DataError, UsageError
+from volseg_core.exporting.packages.bioimageio import network_values, preprocessing, raw_values
+from volseg_core.model import ModelSpec, read_model
+from volseg_core.volume import ClassMap, ClassName, Normalisation
+
+
+def spec(kind="zscore", clip=(0.5, 99.5), channels=1, neighbours=0):
+    classes = ClassMap((ClassName(0, "a"), ClassName(1, "b")), ())
+    normalisation = Normalisation(kind, clip)
+    return ModelSpec("multiclass", channels * (2 * neighbours + 1), classes, normalisation, "z", 32, 32, 2, neighbours)
+
+
+def applied(steps, image):
+    """Apply steps as the specification defines them, statistics taken before the first (as bioimageio.core does)."""
+    axes = {"channel": 1, "y": 2, "x": 3}
+    raw = image.astype(np.float64)
+    now = raw
+    for step in steps:
+        kwargs = step["kwargs"]
+        over = tuple(axes[axis] for axis in kwargs.get("axes", ()))
+        if "min_percentile" in kwargs:
+            limits = [kwargs["min_percentile"], kwargs["max_percentile"]]
+            low, high = np.percentile(raw, limits, axis=over, keepdims=True)
+        if step["id"] == "scale_range":
+            now = (now - low) / (high - low + 1e-6)
+        elif step["id"] == "clip":
+            now = np.clip(now, kwargs["min"], kwargs["max"]) if "min" in kwargs else np.clip(now, low, high)
+        elif step["id"] == "scale_linear":
+            now = now * kwargs["gain"] + kwargs["offset"]
+        else:
+            assert step["id"] == "zero_mean_unit_variance"
+            now = (now - raw.mean(over, keepdims=True)) / (raw.std(over, keepdims=True) + 1e-6)
+    return now
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        spec(),
+        spec("percentile", (1, 99)),
+        spec("range", (-100, 300)),
+        spec("none"),
+        spec(channels=2),
+        spec(neighbours=1),
+        spec(channels=2, neighbours=1),
+    ],
+    ids=["zscore", "percentile", "range", "none", "channels", "neighbours", "both"],
+)
+def test_the_steps_normalise_the_test_input_as_volseg_does(made):
+    noise = np.random.default_rng(0).normal(size=(2, made.in_channels, 64, 96)).astype(np.float32)
+    noise *= np.arange(1, made.in_channels + 1)[:, None, None]
+    image = raw_values(noise.astype(np.float32), made)
+    np.testing.assert_allclose(applied(preprocessing(made), image), network_values(image, made), atol=2e-3)
+
+
+def test_several_channels_are_normalised_each_by_itself_and_neighbours_together():
+    assert preprocessing(spec(channels=2))[0]["kwargs"]["axes"] == ["y", "x"]
+    assert preprocessing(spec(neighbours=2))[0]["kwargs"]["axes"] == ["channel", "y", "x"]
+
+
+@pytest.fixture(scope="module")
+def package(untrained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    run = untrained(folder / "run", ["model.encoder=resnet18"])
+    volseg_core.export(run, output=folder / "m.onnx", bioimageio=folder / "m.zip")
+    with zipfile.ZipFile(folder / "m.zip") as file:
+        return folder, {name: file.read(name) for name in file.namelist()}
+
+
+def test_it_holds_the_exported_file_and_hashes_that_fit(package):
+    folder, files = package
+    assert set(files) == {"rdf.yaml", "weights.onnx", "README.md", "test_input.npy", "test_output.npy"}
+    assert files["weights.onnx"] == (folder / "m.onnx").read_bytes()
+    rdf = yaml.safe_load(files["rdf.yaml"])
+    named = [
+        rdf["documentation"],
+        rdf["weights"]["onnx"],
+        *(rdf[end][0]["test_tensor"] for end in ("inputs", "outputs")),
+    ]
+    assert {item["source"] for item in named} == set(files) - {"rdf.yaml"}
+    for item in named:
+        assert item["sha256"] == hashlib.sha256(files[item["source"]]).hexdigest()
+
+
+def test_axes_say_which_sizes_fit(package):
+    rdf = yaml.safe_load(package[1]["rdf.yaml"])
+    assert (rdf["type"], rdf["format_version"], rdf["weights"]["onnx"]["opset_version"]) == ("model", "0.5.12", 20)
+    batch, channel, y, x = rdf["inputs"][0]["axes"]
+    assert batch == {"type": "batch"}
+    assert channel["channel_names"] == ["channel0"]
+    assert (y["id"], y["size"], x["id"], x["size"]) == ("y", {"min": 32, "step": 32}, "x", {"min": 32, "step": 32})
+    output = rdf["outputs"][0]
+    assert output["axes"][1]["channel_names"] == ["class0", "class1", "class2"]
+    assert output["axes"][2]["size"] == {"tensor_id": "image", "axis_id": "y"}
+    assert output["postprocessing"] == [{"id": "softmax", "kwargs": {"axis": "channel"}}]
+    assert rdf["config"]["volseg"]["model_id"] == read_model(package[0] / "m.onnx").id
+
+
+def test_the_test_output_is_what_the_file_makes_of_the_test_input(package):
+    folder, files = package
+    image, wanted = (np.load(io.BytesIO(files[name])) for name in ("test_input.npy", "test_output.npy"))
+    session = InferenceSession(folder / "m.onnx", providers=["CPUExecutionProvider"])
+    steps = yaml.safe_load(files["rdf.yaml"])["inputs"][0]["preprocessing"]
+    logits = session.run(None, {"image": applied(steps, image).astype(np.float32)})[0].astype(np.float64)
+    power = np.exp(logits - logits.max(1, keepdims=True))
+    np.testing.assert_allclose(power / power.sum(1, keepdims=True), wanted, atol=0.02)
+    assert wanted.sum(1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_page_says_what_only_its_author_can_add(package):
+    page = package[1]["README.md"].decode()
+    assert "## Validation" in page
+    assert "`authors`, `license`, `cite`, `covers`" in page
+    assert "percentiles 0.5 and 99.5" in page
+    assert "class0 (id 0), class1 (id 1), class2 (id 2)" in page
+    assert str(package[0]) not in page
+
+
+def test_a_network_of_one_size_and_a_binary_one_say_so(untrained, tmp_path, monkeypatch):
+    from volseg_core.exporting import convert
+
+    overrides = ["model.encoder=resnet18", "task=binary", "loss=[bce]", "data.window=[64, 96]"]
+    run = untrained(tmp_path / "run", overrides, classes=2, normalisation=Normalisation("none"))
+    monkeypatch.setitem(convert.ATTEMPTS, "auto", [convert.Attempt("legacy", ())])
+    volseg_core.export(run, output=tmp_path / "m.onnx", bioimageio=tmp_path / "m.zip")
+    with zipfile.ZipFile(tmp_path / "m.zip") as file:
+        rdf = yaml.safe_load(file.read("rdf.yaml"))
+        page = file.read("README.md").decode()
+    batch, _, y, x = rdf["inputs"][0]["axes"]
+    assert (batch, y["size"], x["size"]) == ({"type": "batch", "size": 1}, 64, 96)
+    assert rdf["inputs"][0]["preprocessing"] == []
+    assert rdf["outputs"][0]["axes"][1]["channel_names"] == ["class1"]
+    assert rdf["outputs"][0]["postprocessing"] == [{"id": "sigmoid"}]
+    assert "Its size is 64 x 96." in page
+    assert "None: the network takes values as they are." in page
+
+
+def test_outputs_that_cannot_be_are_refused_before_any_work(package, tmp_path):
+    folder, _ = package
+    wrong = [
+        ({"bioimageio": tmp_path / "m.tar"}, UsageError, r"--bioimageio: m.tar does not end in .zip"),
+        ({"bioimageio": tmp_path / "none" / "m.zip"}, DataError, r"none: does not exist"),
+        (
+            {"bioimageio": folder / "m.zip"},
+            DataError,
+            r"m.zip: exists. Use --overwrite to replace it, or another --bio",
+        ),
+        ({"bioimageio": tmp_path / "m.zip", "int8": "a.h5"}, UsageError, r"integers differ by more from machine to"),
+    ]
+    for options, kind, message in wrong:
+        with pytest.raises(kind, match=message):
+            volseg_core.export(folder / "run", output=tmp_path / "m.onnx", **options)
+    assert list(tmp_path.iterdir()) == []
