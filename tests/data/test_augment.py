@@ -89,7 +89,19 @@ def test_an_odd_number_of_planes_is_no_slice_between_its_neighbours(catalog: Cat
     labels = np.random.default_rng(2).integers(0, 3, (5, 32, 32)).astype(np.int8)
     image = ((labels[None] + 1) / 3).astype(np.float32)
     still = dict.fromkeys(
-        ("brightness", "contrast", "gamma", "noise", "blur", "elastic", "scale", "rotate", "jump", "charging", "defocus"),
+        (
+            "brightness",
+            "contrast",
+            "gamma",
+            "noise",
+            "blur",
+            "elastic",
+            "scale",
+            "rotate",
+            "jump",
+            "charging",
+            "defocus",
+        ),
         0.0,
     )
     shifts = build(catalog, "em", **still, missing=0, shift=8, defects=1.0)

@@ -73,7 +73,9 @@ def test_a_box_is_a_box_of_the_volume(labelled: Make) -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.just(0), st.integers(0, 50)), min_size=1, max_size=5))
 def test_a_draw_of_a_box_is_the_same_whenever_it_is_asked_for(labelled: Make, draws: Any) -> None:
     groups = with_turns(groups_of(labelled(SHAPE), window=(8, 8, 8)))
-    first, again = (WindowDataset(groups, noisy, seed=5, sampler=SamplerBlock(kind="balanced"), classes=3) for _ in "ab")
+    first, again = (
+        WindowDataset(groups, noisy, seed=5, sampler=SamplerBlock(kind="balanced"), classes=3) for _ in "ab"
+    )
     before = {draw: first[draw] for draw in draws}
     for draw in reversed(draws):
         np.testing.assert_array_equal(again[draw][0], before[draw][0])
@@ -83,7 +85,9 @@ def test_a_draw_of_a_box_is_the_same_whenever_it_is_asked_for(labelled: Make, dr
 def test_seeds_epochs_and_indices_all_change_the_box(labelled: Make) -> None:
     groups = with_turns(groups_of(labelled((40, 50, 60)), window=(8, 8, 8)))
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
-    assert len({WindowDataset(groups, unchanged, seed)[epoch, 0, index][0].tobytes() for seed, epoch, index in keys}) == 4
+    assert (
+        len({WindowDataset(groups, unchanged, seed)[epoch, 0, index][0].tobytes() for seed, epoch, index in keys}) == 4
+    )
     dataset = WindowDataset(groups, unchanged, 0)
     assert len({dataset[0, 0, index][0].tobytes() for index in range(30)}) == 30
 

@@ -46,8 +46,10 @@ def test_an_encoder_that_was_only_the_default_is_left_out(registry: Callable[...
         (
             BOXES,
             ("data.window=[64, 64]",),
-            "--set data.window=[64, 64]: [64, 64] is not the shape of a window where dims is 3. "
-            "Give [depth, height, width], or auto.",
+            (
+                "--set data.window=[64, 64]: [64, 64] is not the shape of a window where dims is 3. "
+                "Give [depth, height, width], or auto."
+            ),
         ),
         (
             {"predict": {"window": [32, 64, 64]}},
@@ -57,14 +59,18 @@ def test_an_encoder_that_was_only_the_default_is_left_out(registry: Callable[...
         (
             {**BOXES, "data": {"neighbours": 1}},
             (),
-            "data.neighbours: neighbouring slices are channels where dims is 2; a 3D network sees them in its window. "
-            "Set data.neighbours=0.",
+            (
+                "data.neighbours: neighbouring slices are channels where dims is 2; a 3D network sees them in its "
+                "window. Set data.neighbours=0."
+            ),
         ),
         (
             {**BOXES, "data": {"axes": "zy"}},
             (),
-            "data.axes: 'zy' does not go with dims: 3, where axes says which directions look alike. "
-            "Give zyx, or the one axis that differs, such as z.",
+            (
+                "data.axes: 'zy' does not go with dims: 3, where axes says which directions look alike. "
+                "Give zyx, or the one axis that differs, such as z."
+            ),
         ),
         (
             {**BOXES, "data": {"val": {"split": "random-slices"}}},
@@ -74,14 +80,15 @@ def test_an_encoder_that_was_only_the_default_is_left_out(registry: Callable[...
         (
             {**BOXES, "data": {"independent": True}},
             (),
-            "data.independent: independent images have no depth for a 3D network to see. "
-            "Use dims: 2 and a 2D network.",
+            "data.independent: independent images have no depth for a 3D network to see. Use dims: 2 and a 2D network.",
         ),
         (
             BOXES,
             ("predict.quality=legacy12",),
-            "--set predict.quality=legacy12: legacy12 are directions of slices; a 3D network has low, medium, high "
-            "and max.",
+            (
+                "--set predict.quality=legacy12: legacy12 are directions of slices; a 3D network has low, medium, high "
+                "and max."
+            ),
         ),
         (
             {"dims": 3, "model": "plain"},

@@ -62,12 +62,20 @@ class SegmentationModule(lightning.LightningModule):
         return self.network if self.average is None else self.average.network
 
     def on_train_epoch_start(self) -> None:
-        """Key every draw of the epoch (dropout, ...) by seed and epoch, so that resuming repeats it."""
-        torch.manual_seed(self.rule.seed * 1_000_003 + self.current_epoch)
+        """Forget the sums of the epoch before; let losses and the encoder know the epoch."""
         self._sums, self._count, self._started = {}, 0, time.monotonic()
         self.loss.epoch = self.current_epoch
         if self.rule.frozen_epochs:
             freeze_encoder(self.network, frozen=self.current_epoch < self.rule.frozen_epochs)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002  (Lightning's)
+        """Key every draw of the epoch (dropout, ...) by seed and epoch, so that resuming repeats it.
+
+        Not before its first batch is there: an iterator over a loader draws when it is made, in a resumed run at
+        another moment than in one that was not stopped.
+        """
+        if batch_idx == 0:
+            torch.manual_seed(self.rule.seed * 1_000_003 + self.current_epoch)
 
     def training_step(self, batch: Batches, index: int) -> Tensor:
         """Return the loss of a batch.
