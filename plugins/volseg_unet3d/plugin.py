@@ -169,8 +169,10 @@ def _sizes(levels: int) -> dict[str, Param]:
 
 
 def _upsample(default: str, dims: int) -> Param:
-    kinds = ("nearest", _LINEAR[dims], "area", "deconv")
-    return Param("choice", default, "How coarse features are enlarged.", choices=kinds)
+    kinds = ("nearest", _LINEAR[dims], "deconv")
+    return Param(
+        "choice", default, "How coarse features are enlarged; deconv is a transposed convolution.", choices=kinds
+    )
 
 
 def _probability(what: str, default: float) -> Param:

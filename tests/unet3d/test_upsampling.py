@@ -13,10 +13,11 @@ def test_interpolation_maps_channels_and_reaches_any_size() -> None:
     assert not Interpolation("nearest", 4, 4, 3).state_dict()
 
 
-def test_interpolation_repeats_voxels_at_whole_factors() -> None:
+def test_interpolation_repeats_voxels_at_whole_factors_as_that_of_areas_does() -> None:
     coarse = torch.randn(1, 2, 3, 4)
     fine = Interpolation("nearest", 2, 2, 2)(coarse, torch.empty(1, 1, 6, 8))
     assert torch.equal(fine, coarse.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert torch.equal(fine, torch.nn.functional.interpolate(coarse, size=(6, 8), mode="area"))
 
 
 def test_linear_interpolation_keeps_a_constant() -> None:
