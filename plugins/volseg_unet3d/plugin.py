@@ -96,7 +96,7 @@ def _hourglasses() -> list[Architecture]:
         "resblocks": Param("bool", False, "Residual blocks."),
     }
     stacks = {"num_stacks": Param("int", 2, "Hourglasses in a row.", min=1)}
-    common: dict[str, Any] = {"wants": _CONTEXT, "divisor": 1, "min_size": 16, "licence": "Apache-2.0"}
+    common: dict[str, Any] = {"wants": _CONTEXT, "divisor": 1, "min_size": 8, "licence": "Apache-2.0"}
     return [
         Architecture(
             name="classic-unet",
@@ -149,7 +149,7 @@ def _nnunet() -> Architecture:
         },
         wants=_CONTEXT,
         divisor=1,
-        min_size=32,
+        min_size=17,
         licence="Apache-2.0",
         citation="doi:10.1038/s41592-020-01008-z",
     )
