@@ -228,7 +228,10 @@ class Augmentation(Component):
     """``augment(image (H, W, C) float32 in [0, 1], labels (H, W) int32, seed) -> (image, labels)``.
 
     Labels are class indices, -1 where there is none. The same seed gives the same draw. An object whose attribute
-    ``turns`` is true turns square windows; the core then draws oblong windows in both orientations.
+    ``turns`` is true turns square windows; the core then draws oblong windows in both orientations, and boxes of 3D
+    networks in all that keep their shape. A box comes as an image whose channels are its planes, an even number of
+    them, with the numbers of the pixels as labels: all its planes move as those do. Whatever depends on which class a
+    pixel has must declare ``dims=(2,)``.
     """
 
     kind = "augmentation"

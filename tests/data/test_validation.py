@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from volseg_core.data.split import Region, whole
-from volseg_core.data.validation import SliceDataset, validation_slices
+from volseg_core.data.validation import ValidationDataset, validation_slices
 from volseg_core.model import ModelSpec
 from volseg_core.volume import ClassMap, ClassName, Normalisation, View
 
@@ -29,7 +29,7 @@ def test_validation_sees_whole_slices_padded_without_labels(labelled: Callable[.
     region = Region(volume, (slice(2, 5), slice(0, 9), slice(0, 14)))
     view = View.parse(axis)
     planes, labels = view.apply(volume.data[0][region.box]), view.apply(volume.labels[region.box])
-    dataset = SliceDataset(validation_slices([region], axis, 100), spec(8, 16))
+    dataset = ValidationDataset(validation_slices([region], axis, 100), spec(8, 16))
     assert len(dataset) == len(planes)
     for index, (height, width) in enumerate([planes.shape[1:]] * len(planes)):
         seen, target = dataset[index]
@@ -57,7 +57,7 @@ def test_a_slab_is_judged_by_its_whole_planes_only(labelled: Callable[..., Label
 
 def test_validation_batches_hold_slices_of_one_shape(labelled: Callable[..., Labelled]) -> None:
     regions = [whole(labelled((5, 9, 14))), whole(labelled((6, 9, 14)))]
-    dataset = SliceDataset(validation_slices(regions, "zy", 100), spec(8, 8))
+    dataset = ValidationDataset(validation_slices(regions, "zy", 100), spec(8, 8))
     batches = dataset.batches(4)
     assert sorted(index for batch in batches for index in batch) == list(range(len(dataset)))
     assert all(len({dataset[index][0].shape for index in batch}) == 1 for batch in batches)
@@ -67,5 +67,5 @@ def test_validation_batches_hold_slices_of_one_shape(labelled: Callable[..., Lab
 def test_a_held_out_slice_has_its_neighbours_from_the_whole_volume(labelled: Callable[..., Labelled]) -> None:
     volume = labelled((6, 8, 8))
     slab = Region(volume, (slice(4, 6), slice(0, 8), slice(0, 8)))
-    dataset = SliceDataset(validation_slices([slab], "z", 100), spec(8, 8, neighbours=1))
+    dataset = ValidationDataset(validation_slices([slab], "z", 100), spec(8, 8, neighbours=1))
     assert [tuple(dataset[index][0][:, 0, 0] // 64) for index in range(2)] == [(3, 4, 5), (4, 5, 4)]

@@ -82,7 +82,7 @@ def test_a_single_image_is_only_sliced_along_z(merge):
 
 
 def test_progress_counts_every_plane_of_every_view(merge):
-    assert plan_of(merge).slices((10, 20, 30)) == 60
+    assert plan_of(merge).count((10, 20, 30)) == 60
 
 
 def test_planes_are_padded_to_the_divisor_and_the_minimum(merge):

@@ -95,7 +95,7 @@ def test_what_volseg_takes_validates(valid, recipe):
         "recipes: {r: {model: {encodr: resnet34}}}",
         "recipes: {r: {metrics: [iou, {use: surface-dice, tolerance: wide}]}}",
         "recipes: {r: {data: {augment: strnog}}}",
-        "recipes: {r: {data: {window: [64, 64, 64]}}}",
+        "recipes: {r: {data: {window: [64, 64, 64, 64]}}}",
         "recipes: {r: {data: {val: {fraction: 1}}}}",
         "recipes: {r: {data: {sampler: {kind: evenly}}}}",
         "recipes: {r: {train: {epochs: none}}}",

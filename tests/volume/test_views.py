@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volseg_core.volume import PRESETS, View, preset
+from volseg_core.volume import PRESETS, View, box_preset, preset, symmetries
 from volseg_core.volume.views import plane_rotations
 
 ALL_VIEWS = [View(order, flips) for order in permutations((0, 1, 2)) for flips in product((False, True), repeat=3)]
@@ -134,3 +134,32 @@ def test_rotations_turn_by_quarters(volume: np.ndarray) -> None:
     planes = [view.apply(volume)[1] for view in plane_rotations(0)]
     turned = [np.rot90(volume[1], quarters) for quarters in range(4)]
     assert {plane.tobytes() for plane in planes} == {np.ascontiguousarray(plane).tobytes() for plane in turned}
+
+
+def test_boxes_look_alike_in_all_views_or_in_those_that_keep_an_axis() -> None:
+    assert set(symmetries()) == set(ALL_VIEWS)
+    assert symmetries()[0] == symmetries("y")[0] == View()
+    for axis, letter in enumerate("zyx"):
+        kept = symmetries(letter)
+        assert len(set(kept)) == 16
+        assert all(view.order[axis] == axis for view in kept)
+
+
+@pytest.mark.parametrize(("quality", "axes", "count"), [
+    ("low", "zyx", 1), ("medium", "zyx", 4), ("high", "zyx", 8), ("max", "zyx", 48),
+    ("low", "z", 1), ("medium", "z", 4), ("high", "z", 8), ("max", "z", 16),
+])  # fmt: skip
+def test_qualities_of_3d_networks_are_1_4_8_and_all_views(quality: str, axes: str, count: int) -> None:
+    views = [view for view, weight in box_preset(quality, axes) if weight == 1]
+    assert views[0] == View()
+    assert len(views) == len(set(views)) == count
+
+
+def test_four_mirror_images_leave_the_axis_that_differs_as_it_is() -> None:
+    assert [view.name for view, _ in box_preset("medium")] == ["z,y,x", "z,y,-x", "z,-y,x", "z,-y,-x"]
+    assert all(not view.flips[2] for view, _ in box_preset("medium", "x"))
+
+
+def test_a_quality_of_slices_is_none_of_boxes() -> None:
+    with pytest.raises(ValueError, match="'legacy12' is not one of low, medium, high, max"):
+        box_preset("legacy12")

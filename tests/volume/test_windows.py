@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from volseg_core.volume import Tiling, pad_to, padded_size
+from volseg_core.volume import Tiling, pad_to, padded_size, reflected
 from volseg_core.volume.windows import BLENDS
 
 
@@ -110,3 +110,12 @@ def test_a_padded_size_is_the_least_multiple(size: int, divisor: int, minimum: i
     padded = padded_size(size, divisor, minimum)
     assert padded % divisor == 0
     assert padded >= max(size, minimum) > padded - divisor
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 3), st.tuples(*[st.integers(0, 8)] * 3), st.tuples(*[st.integers(1, 12)] * 3))
+def test_a_box_beyond_an_array_is_cut_from_the_padded_array(shape: Any, starts: Any, size: Any) -> None:
+    array = np.arange(2 * np.prod(shape)).reshape(2, *shape)
+    corner = [min(start, whole - 1) for start, whole in zip(starts, shape, strict=True)]
+    box = tuple(slice(start, start + edge) for start, edge in zip(corner, size, strict=True))
+    padded = pad_to(array, [part.stop for part in box])
+    np.testing.assert_array_equal(reflected(array, box), padded[(slice(None), *box)])

@@ -70,6 +70,7 @@ def _model(ctx: click.Context, path: Path) -> dict[str, Any]:
         "classes": {item.name: f"(id {item.id})" for item in model.spec.classes.classes},
         "network": f"{recipe['model']['use']}, encoder {encoder}",
         "networks": model.spec.members,
+        "dimensions": model.spec.dims,
         "channels": model.spec.in_channels,
         "axes": ", ".join(model.spec.axes),
         "divisor": model.spec.divisor,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.volume import mirrored_planes, pad_to
+from volseg_core.volume import SLICES, mirrored_planes, pad_to
 from volseg_core.volume.labels import IGNORED
 
 if TYPE_CHECKING:
@@ -26,27 +26,32 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class Place:
-    """A box (rows, columns) of one plane of a region, both counted in a view."""
+    """A box of a region, counted in a view: ``depth`` planes from ``plane`` on, and their rows and columns."""
 
     region: Region
     plane: int
     box: tuple[slice, slice]
+    depth: int = 1
 
     def cut(self, view: View, window: Sequence[int], neighbours: int) -> tuple[Array, Array]:
-        """Return raw image (C, 2 k + 1, H, W) and labels (H, W), padded to ``window`` (labels with "no label").
+        """Return raw image (C, D + 2 k, H, W) and labels (D, H, W), padded to ``window`` (labels with "no label").
 
         Neighbours lie in the whole volume, beyond the region too; at the volume's ends they are mirrored.
         """
+        inside = [
+            slice(part.start, min(part.stop, extent))
+            for part, extent in zip(
+                (slice(self.plane, self.plane + self.depth), *self.box), view.shape(self.region.shape), strict=True
+            )
+        ]
         starts = [self.region.box[axis].start for axis in view.order]
-        data = view.apply(self.region.volume.data)
-        planes = mirrored_planes(starts[0] + self.plane, starts[0] + self.plane + 1, neighbours, data.shape[1])
-        extents = view.shape(self.region.shape)[1:]
-        rows, columns = (
-            slice(start + part.start, start + min(part.stop, extent))
-            for start, part, extent in zip(starts[1:], self.box, extents, strict=True)
+        first, rows, columns = (
+            slice(start + part.start, start + part.stop) for start, part in zip(starts, inside, strict=True)
         )
-        labels = view.apply(self.region.volume.labels[self.region.box])[self.plane]
-        return pad_to(data[:, planes, rows, columns], window), pad_labels(labels[self.box], window)
+        data = view.apply(self.region.volume.data)
+        planes = mirrored_planes(first.start, first.stop, neighbours, data.shape[1])
+        labels = view.apply(self.region.volume.labels[self.region.box])[tuple(inside)]
+        return pad_to(data[:, planes, rows, columns], window), pad_labels(labels, box_shape(window))
 
 
 class Places:
@@ -68,11 +73,10 @@ class Places:
         if self._by_class and random.random() < self._share:
             return self._around_class(random)
         region = self.group.regions[int(random.choice(len(self._shares), p=self._shares))]
-        plane = int(random.choice(region.planes(self.group.axis)))
-        return Place(region, plane, self._anywhere(self._labels(region, plane), random))
+        return self._anywhere(region, random)
 
-    def _labels(self, region: Region, plane: int) -> Array:
-        labels: Array = self.group.view.apply(region.volume.labels[region.box])[plane]
+    def _labels(self, region: Region) -> Array:
+        labels: Array = self.group.view.apply(region.volume.labels[region.box])
         return labels
 
     def _around_class(self, random: np.random.Generator) -> Place:
@@ -81,31 +85,54 @@ class Places:
         profiles = self._by_class[number]
         totals = np.array([profile.sum() for profile in profiles], float)
         chosen = int(random.choice(len(totals), p=totals / totals.sum()))
-        region, profile = self.group.regions[chosen], profiles[chosen]
-        plane = int(random.choice(len(profile), p=profile / profile.sum()))
-        labels = self._labels(region, plane)
-        return Place(region, plane, self._around(labels == number, random))
+        region, plane = self.group.regions[chosen], _plane(profiles[chosen], random)
+        return self._around(region, plane, self._labels(region)[plane] == number, random)
 
-    def _anywhere(self, labels: Array, random: np.random.Generator) -> tuple[slice, slice]:
-        """Return a random box that holds a label: after a few tries one around a labelled voxel."""
-        window = self.group.window
-        room = [max(0, size - wanted) for size, wanted in zip(labels.shape, window, strict=True)]
+    def _anywhere(self, region: Region, random: np.random.Generator) -> Place:
+        """Return a random place that holds a label: after a few tries one around a labelled voxel.
+
+        A slice is drawn among those with labels.
+        """
+        labels, start = self._labels(region), 0
+        if self.group.dims == SLICES:
+            start = int(random.choice(region.planes(self.group.axis)))
+            labels = labels[start : start + 1]
+        shape = box_shape(self.group.window)
+        room = [max(0, size - wanted) for size, wanted in zip(labels.shape, shape, strict=True)]
         for _ in range(_TRIES):
-            top, left = (int(random.integers(free + 1)) for free in room)
-            box = slice(top, top + window[0]), slice(left, left + window[1])
+            corner = [int(random.integers(free + 1)) for free in room]
+            box = tuple(slice(at, at + wanted) for at, wanted in zip(corner, shape, strict=True))
             if (labels[box] != IGNORED).any():
-                return box
-        return self._around(labels != IGNORED, random)
+                return self._place(region, start + corner[0], corner[1:])
+        if self.group.dims != SLICES:
+            start = _plane(region.labelled[self.group.axis], random)
+        return self._around(region, start, self._labels(region)[start] != IGNORED, random)
 
-    def _around(self, mask: Array, random: np.random.Generator) -> tuple[slice, slice]:
-        """Return a random box that holds a random voxel of the mask."""
-        window = self.group.window
-        anchor = np.unravel_index(int(random.choice(np.flatnonzero(mask))), mask.shape)
-        top, left = (
-            int(random.integers(max(0, int(place) - wanted + 1), min(int(place), max(0, size - wanted)) + 1))
-            for place, wanted, size in zip(anchor, window, mask.shape, strict=True)
+    def _around(self, region: Region, plane: int, mask: Array, random: np.random.Generator) -> Place:
+        """Return a random place that holds a random voxel of a plane's mask."""
+        row, column = divmod(int(random.choice(np.flatnonzero(mask))), mask.shape[1])
+        sizes = self.group.view.shape(region.shape)
+        first, *corner = (
+            int(random.integers(max(0, at - wanted + 1), min(at, max(0, size - wanted)) + 1))
+            for at, wanted, size in zip((plane, row, column), box_shape(self.group.window), sizes, strict=True)
         )
-        return slice(top, top + window[0]), slice(left, left + window[1])
+        return self._place(region, first, corner)
+
+    def _place(self, region: Region, plane: int, corner: Sequence[int]) -> Place:
+        depth, height, width = box_shape(self.group.window)
+        rows, columns = slice(corner[0], corner[0] + height), slice(corner[1], corner[1] + width)
+        return Place(region, plane, (rows, columns), depth)
+
+
+def box_shape(window: Sequence[int]) -> tuple[int, int, int]:
+    """Return the shape of a window as a box: one of a slice is one plane deep."""
+    depth, height, width = (1, *window)[-3:]
+    return depth, height, width
+
+
+def _plane(profile: Array, random: np.random.Generator) -> int:
+    """Return a plane, drawn by how many voxels of a profile lie in it."""
+    return int(random.choice(len(profile), p=profile / profile.sum()))
 
 
 def _profiles(group: Group, classes: range) -> dict[int, list[Array]]:
@@ -115,7 +142,7 @@ def _profiles(group: Group, classes: range) -> dict[int, list[Array]]:
 
 
 def pad_labels(labels: Array, shape: Sequence[int]) -> Array:
-    """Pad class indices ``(H, W)`` at their ends with "no label"."""
+    """Pad class indices ``(*S)`` at their ends with "no label"."""
     grow = [(0, max(0, target - size)) for target, size in zip(shape, labels.shape, strict=True)]
     return np.pad(labels, grow, constant_values=IGNORED)
 
@@ -123,3 +150,10 @@ def pad_labels(labels: Array, shape: Sequence[int]) -> Array:
 def stacked(image: Array) -> Array:
     """Return an image (C, 2 k + 1, H, W) as ((2 k + 1) C, H, W): its slices one after the other as channels."""
     return np.ascontiguousarray(image.swapaxes(0, 1).reshape(-1, *image.shape[2:]))
+
+
+def as_window(image: Array, labels: Array, dims: int) -> Window:
+    """Return what a network sees of an image (C, P, H, W) and labels (D, H, W): slices without their first axis."""
+    if dims == SLICES:
+        return stacked(image), np.ascontiguousarray(labels[0]).astype(np.int64)
+    return np.ascontiguousarray(image), np.ascontiguousarray(labels).astype(np.int64)

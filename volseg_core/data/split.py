@@ -99,12 +99,16 @@ def split(volumes: Sequence[Labelled], rule: ValidationBlock, axes: str) -> tupl
 
 
 def slab_axis(volume: Labelled, rule: ValidationBlock, axes: str) -> int:
-    """Return the axis that the slab is cut off along: the first slicing axis if long enough, else the longest."""
+    """Return the axis that the slab is cut off along: the first slicing axis if long enough, else the longest.
+
+    Without ``axes`` nothing is sliced: it is the longest.
+    """
     if rule.axis != "auto":
         return "zyx".index(rule.axis)
-    first = "zyx".index(axes[0])
-    if volume.grid.independent or volume.shape[first] * rule.fraction >= _LEAST:
-        return first
+    if axes:
+        first = "zyx".index(axes[0])
+        if volume.grid.independent or volume.shape[first] * rule.fraction >= _LEAST:
+            return first
     return max(range(3), key=lambda axis: volume.shape[axis])
 
 

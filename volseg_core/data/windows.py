@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import logging
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.data.sampling import Places, Window, stacked
+from volseg_core.data.augment import augmented
+from volseg_core.data.sampling import Places, Window, as_window, box_shape
 from volseg_core.errors import DataError, UsageError
-from volseg_core.volume import View, padded_size
+from volseg_core.volume import SLICES, View, padded_size, symmetries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
     from volseg_core.data.split import Region
     from volseg_core.recipe.blocks import SamplerBlock
 
+log = logging.getLogger("volseg")
+
 AUTO_WINDOW = 256
+AUTO_BOX, AUTO_THIN_BOX = (96, 96, 96), (32, 128, 128)
+"""Windows of 3D networks where all axes are alike, and where the first one differs from the others."""
 _WHERE = "data.window"
 
 Draw = tuple[int, int, int]
@@ -27,16 +34,23 @@ Draw = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Group:
-    """Windows of one shape: slices along one axis of one or more regions.
+    """Windows of one shape: of slices along one axis, or boxes, of one or more regions.
 
-    In a ``turned`` group rows and columns are exchanged; ``share`` is the part of the slices that it stands for.
+    In a ``turned`` group rows and columns are exchanged; ``share`` is the part of the slices that it stands for. Each
+    box takes one of the ``orientations``, which keep its shape.
     """
 
     axis: int
-    window: tuple[int, int]
+    window: tuple[int, ...]
     regions: tuple[Region, ...]
     turned: bool = False
     share: float = 1.0
+    orientations: tuple[View, ...] = (View(),)
+
+    @property
+    def dims(self) -> int:
+        """2 where windows are cut from slices, 3 where they are boxes."""
+        return len(self.window)
 
     @property
     def view(self) -> View:
@@ -46,22 +60,28 @@ class Group:
 
     @property
     def counts(self) -> list[float]:
-        """How many windows cover the slices with labels of each region once."""
+        """How many windows cover the planes with labels of each region once."""
+        depth, *window = box_shape(self.window)
         result = []
         for region in self.regions:
-            _, height, width = self.view.shape(region.shape)
-            slices = self.share * len(region.planes(self.axis))
-            result.append(slices * max(1.0, height / self.window[0]) * max(1.0, width / self.window[1]))
+            plane = self.view.shape(region.shape)[1:]
+            layers = self.share * math.ceil(len(region.planes(self.axis)) / depth)
+            result.append(layers * math.prod(max(1.0, size / edge) for size, edge in zip(plane, window, strict=True)))
         return result
 
 
-def with_turns(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups with every oblong one in both orientations, each half as often.
+def with_turns(groups: Sequence[Group], axes: str = "zyx") -> list[Group]:
+    """Return the groups with every oblong one of slices in both orientations, each half as often.
 
-    An augmentation turns square windows by itself; oblong ones of a batch can only be turned together.
+    An augmentation turns square windows by itself; oblong ones of a batch can only be turned together. Boxes take
+    every orientation that keeps their shape; where one of ``axes`` differs from the others, it stays in its place.
     """
     result = []
     for group in groups:
+        if group.dims != SLICES:
+            alike = (view for view in symmetries(axes) if view.shape(group.window) == group.window)
+            result.append(replace(group, orientations=tuple(alike)))
+            continue
         height, width = group.window
         if height == width:
             result.append(group)
@@ -72,12 +92,12 @@ def with_turns(groups: Sequence[Group]) -> list[Group]:
 
 
 def window_groups(
-    regions: Sequence[Region], axes: str, window: str | Sequence[int], divisor: int, minimum: int
+    regions: Sequence[Region], axes: str, window: str | Sequence[int], divisor: int, minimum: int, dims: int = SLICES
 ) -> list[Group]:
     """Return the groups of windows of all regions; those of equal axis and shape share a group.
 
-    ``window`` is a shape, ``auto`` (256 x 256, smaller where slices are smaller) or ``whole`` (the padded slices);
-    always multiples of ``divisor``.
+    ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller) or ``whole`` (the
+    padded slices or regions); always multiples of ``divisor``. Boxes may be larger than a volume, which is padded.
 
     Raises:
         UsageError: a window that was asked for is larger than the slices or does not suit the network.
@@ -86,23 +106,42 @@ def window_groups(
     if not any(len(region.planes(0)) for region in regions):
         listed = ", ".join(region.describe() for region in regions)
         raise DataError(listed or "data.train", "has no labelled voxel to train on", "See data.val and data.ignore.")
-    found: dict[tuple[int, tuple[int, int]], list[Region]] = {}
+    found: dict[tuple[int, tuple[int, ...]], list[Region]] = {}
     for region in regions:
-        for letter in axes:
-            plane = View.parse(letter).shape(region.shape)[1:]
-            shape = _window_shape(window, plane, divisor, minimum)
+        for letter in axes if dims == SLICES else "z":
+            extent = View.parse(letter).shape(region.shape)[-dims:]
+            shape = window_shape(window, extent, axes, divisor, minimum)
             if not isinstance(window, str):
-                _check_fits((window[0], window[1]), region, letter)
-                _check_suits((window[0], window[1]), divisor, minimum)
+                check = _check_fits if dims == SLICES else _note_padding
+                check(tuple(window), region, letter)
+                _check_suits(window, divisor, minimum)
             found.setdefault(("zyx".index(letter), shape), []).append(region)
     return [Group(axis, shape, tuple(members)) for (axis, shape), members in found.items()]
 
 
-def _window_shape(window: str | Sequence[int], plane: tuple[int, int], divisor: int, minimum: int) -> tuple[int, int]:
+def window_shape(
+    window: str | Sequence[int], extent: Sequence[int], axes: str, divisor: int, minimum: int
+) -> tuple[int, ...]:
+    """Return the shape of windows in slices (H, W) or volumes (D, H, W) of a size, as `window_groups` says.
+
+    Boxes that were asked for are as large as asked; windows of slices fit into them.
+    """
     if window == "whole":
-        return padded_size(plane[0], divisor, minimum), padded_size(plane[1], divisor, minimum)
-    wanted = (AUTO_WINDOW, AUTO_WINDOW) if isinstance(window, str) else (window[0], window[1])
-    return _fit(plane[0], wanted[0], divisor, minimum), _fit(plane[1], wanted[1], divisor, minimum)
+        return tuple(padded_size(size, divisor, minimum) for size in extent)
+    if isinstance(window, str):
+        window = _automatic(len(extent), axes)
+    elif len(extent) != SLICES:
+        return tuple(window)
+    return tuple(_fit(size, wanted, divisor, minimum) for size, wanted in zip(extent, window, strict=True))
+
+
+def _automatic(dims: int, axes: str) -> tuple[int, ...]:
+    if dims == SLICES:
+        return AUTO_WINDOW, AUTO_WINDOW
+    if len(axes) > 1:
+        return AUTO_BOX
+    thin, wide, _ = AUTO_THIN_BOX
+    return tuple(thin if axis == axes else wide for axis in "zyx")
 
 
 def _fit(size: int, target: int, divisor: int, minimum: int) -> int:
@@ -115,28 +154,38 @@ def _fit(size: int, target: int, divisor: int, minimum: int) -> int:
     return inside if inside >= max(minimum, 1) and wanted - inside <= outside - wanted else outside
 
 
-def _check_fits(window: tuple[int, int], region: Region, letter: str) -> None:
+def _check_fits(window: tuple[int, ...], region: Region, letter: str) -> None:
     """Refuse a window larger than the volume's slices; where a slab was held out it may be smaller."""
     plane = View.parse(letter).shape(region.volume.shape)[1:]
     if any(wanted > size for wanted, size in zip(window, plane, strict=True)):
         raise UsageError(
             _WHERE,
-            f"{window[0]} x {window[1]} is larger than the slices along {letter} of "
-            f"{region.volume.grid.source} ({plane[0]} x {plane[1]})",
+            f"{by(window)} is larger than the slices along {letter} of {region.volume.grid.source} ({by(plane)})",
             "Use data.window=auto or a smaller one.",
         )
 
 
-def _check_suits(window: tuple[int, int], divisor: int, minimum: int) -> None:
+def _note_padding(window: tuple[int, ...], region: Region, _: str) -> None:
+    """Say that boxes reach beyond the part that is trained on."""
+    if any(wanted > size for wanted, size in zip(window, region.shape, strict=True)):
+        log.info("%s is smaller than windows of %s: they are filled up by reflection", region.describe(), by(window))
+
+
+def _check_suits(window: Sequence[int], divisor: int, minimum: int) -> None:
     if any(wanted % divisor or wanted < minimum for wanted in window):
         rule = f"multiples of {divisor}" + (f", {minimum} or more," if minimum > divisor else "")
-        raise UsageError(_WHERE, f"{window[0]} x {window[1]} must be {rule} for this network")
+        raise UsageError(_WHERE, f"{by(window)} must be {rule} for this network")
+
+
+def by(shape: Sequence[int]) -> str:
+    """Return a shape for messages: ``64 x 96``."""
+    return " x ".join(map(str, shape))
 
 
 class WindowDataset:
-    """Draws windows: ``dataset[epoch, group, index] -> (image (C, H, W) float32, labels (H, W) int64)``.
+    """Draws windows: ``dataset[epoch, group, index] -> (image (C, *S) float32, labels (*S) int64)``.
 
-    Images are normalised as the network sees them, with ``neighbours`` slices on each side as further channels;
+    Images are normalised as the network sees them, in slices with ``neighbours`` on each side as further channels;
     labels are class indices, -1 where there is none.
     """
 
@@ -160,14 +209,10 @@ class WindowDataset:
         place = self._places[number].draw(random)
         normaliser = place.region.volume.normaliser
         image, labels = place.cut(group.view, group.window, self.neighbours)
-        channels, slices, height, width = image.shape
-        unit = normaliser.unit(image).reshape(channels * slices, height, width)
-        unit, labels = self.augment(
-            np.ascontiguousarray(np.moveaxis(unit, 0, -1)), labels.astype(np.int32), seed=int(random.integers(2**31))
-        )
-        height, width = labels.shape
-        network = normaliser.to_network(np.moveaxis(unit, -1, 0).reshape(channels, slices, height, width))
-        return stacked(network), np.ascontiguousarray(labels).astype(np.int64)
+        orientation = group.orientations[int(random.integers(len(group.orientations)))]
+        unit, labels = orientation.apply(normaliser.unit(image)), orientation.apply(labels)
+        unit, labels = augmented(self.augment, unit, labels, int(random.integers(2**31)))
+        return as_window(normaliser.to_network(unit), labels, group.dims)
 
 
 class BatchPlan:

@@ -11,6 +11,7 @@ from volseg_core.data.labelled import Labelled
 from volseg_core.data.split import whole
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups
 from volseg_core.prediction.plan import check_input
+from volseg_core.volume import SLICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +29,10 @@ WINDOWS = 64
 def calibration_windows(
     catalog: Catalog, recipe: Recipe, spec: ModelSpec, item: VolumeLike, count: int = WINDOWS
 ) -> Iterator[Window]:
-    """Return windows (1, C, H, W) of a volume one by one, anywhere in it and along every axis that was trained on.
+    """Return windows (1, C, *S) of a volume one by one, anywhere in it and along every axis that was trained on.
 
     They are drawn as for training, without augmentation, always the same ones; in the one size that a file takes if
-    it takes one only, else 256 x 256 or as large as slices are.
+    it takes one only, else of the automatic size of training windows.
 
     Raises:
         DataError: the volume cannot be read. UsageError: it is not of the kind that the network was trained on.
@@ -44,10 +45,10 @@ def calibration_windows(
     region = whole(Labelled(volume.data, everywhere, normaliser, volume.grid))
     axes = "z" if volume.grid.independent or volume.shape[0] == 1 else spec.axes
     if spec.window:
-        fixed = (spec.window[0], spec.window[1])
-        groups = [Group("zyx".index(axis), fixed, (region,)) for axis in axes]
+        sliced = axes if spec.dims == SLICES else "z"
+        groups = [Group("zyx".index(axis), spec.window, (region,)) for axis in sliced]
     else:
-        groups = window_groups([region], axes, "auto", spec.divisor, spec.min_size)
+        groups = window_groups([region], axes, "auto", spec.divisor, spec.min_size, spec.dims)
     dataset = WindowDataset(groups, _unchanged, seed=0, neighbours=spec.neighbours)
     return (dataset[draw][0][np.newaxis] for batch in BatchPlan(groups, count, 1, seed=0) for draw in batch)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from volseg_core.errors import PluginError
 from volseg_core.exporting.vectors import FLOAT32, Parity, Vectors, compare
+from volseg_core.volume import BOXES, SLICES, padded_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,23 +28,29 @@ log = logging.getLogger("volseg")
 
 INPUT, OUTPUT = "image", "logits"
 OPSET = 20
-_SPATIAL = {2: "height", 3: "width"}
-_LEAST = 64
+_SPATIAL = ("depth", "height", "width")
+_LEAST = {SLICES: 64, BOXES: 32}
+_LARGEST = 64**3
+"""Voxels of a training window of a 3D network up to which it is compared on that; larger ones take minutes."""
 _LONGEST = 300
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to export: an exporter and the dimensions of the input that stay free."""
+    """One way to export: an exporter and the dimensions of the input that stay free, of those that it has."""
 
     exporter: str
     free: tuple[str, ...]
+
+    def of(self, dims: int) -> Attempt:
+        """Return the attempt with the dimensions of slices, which have no depth, or boxes."""
+        return replace(self, free=tuple(name for name in self.free if name in free_sizes(dims)))
 
     def __str__(self) -> str:
         return f"{self.exporter}, {' and '.join(self.free) if self.free else 'no dimension'} free"
 
 
-ALL, BATCH = ("batch", "height", "width"), ("batch",)
+ALL, BATCH = ("batch", *_SPATIAL), ("batch",)
 ATTEMPTS = {
     # the older exporter first: the same logits in seconds instead of minutes
     "auto": [Attempt("legacy", ALL), Attempt("dynamo", ALL), Attempt("legacy", BATCH), Attempt("legacy", ())],
@@ -78,7 +86,7 @@ def convert(
     if rewrite is not None:
         network = rewrite(network)
     failed: list[str] = []
-    for attempt in ATTEMPTS[exporter]:
+    for attempt in (each.of(spec.dims) for each in ATTEMPTS[exporter]):
         usable = _usable(wanted, attempt)
         try:
             content = converted(network, usable[0].image, attempt)
@@ -102,11 +110,15 @@ def check_shapes(spec: ModelSpec, recipe: Recipe) -> list[tuple[int, ...]]:
     """Return the input shapes that are compared: the first is traced, two others differ from it in every size."""
     step = spec.divisor
     window = recipe.data.window if isinstance(recipe.data.window, tuple) else ()
-    least = max(spec.min_size, _LEAST)
-    first = -(-least // step) * step
-    height, width = window or (first, first + step)
-    shapes = [(2, height, width), (1, first + 2 * step, first), (3, first, first + 3 * step)]
-    return [(batch, spec.in_channels, height, width) for batch, height, width in shapes]
+    if spec.dims != SLICES and math.prod(window) > _LARGEST:
+        window = ()
+    first = padded_size(max(spec.min_size, _LEAST[spec.dims]), step)
+    if spec.dims == SLICES:
+        shapes = [window or (first, first + step), (first + 2 * step, first), (first, first + 3 * step)]
+    else:
+        longer, longest = first + step, first + 2 * step
+        shapes = [window or (first, first, longer), (longer, longest, first), (longest, longer, longest)]
+    return [(batch, spec.in_channels, *shape) for batch, shape in zip((2, 1, 3), shapes, strict=True)]
 
 
 def converted(network: nn.Module, image: np.ndarray[Any, Any], attempt: Attempt) -> bytes:
@@ -143,20 +155,26 @@ def _logits(network: nn.Module, image: np.ndarray[Any, Any]) -> np.ndarray[Any, 
 def _usable(wanted: Sequence[Vectors], attempt: Attempt) -> list[Vectors]:
     """Return the vectors that a file with these free dimensions takes."""
     first = wanted[0]
-    if attempt.free == ALL:
+    if attempt.free == free_sizes(first.image.ndim - 2):
         return list(wanted)
     if attempt.free == BATCH:
         return [first, Vectors(first.image[:1], first.logits[:1])]
     return [Vectors(first.image[:1], first.logits[:1])]
 
 
-def _free_axes(attempt: Attempt) -> dict[int, str]:
-    return {number: name for number, name in {0: "batch", **_SPATIAL}.items() if name in attempt.free}
+def free_sizes(dims: int) -> tuple[str, ...]:
+    """Return the names of all dimensions that can be free: of slices, or of boxes."""
+    return "batch", *_SPATIAL[-dims:]
+
+
+def _free_axes(attempt: Attempt, image: torch.Tensor) -> dict[int, str]:
+    names = {0: "batch", **dict(enumerate(_SPATIAL[-(image.ndim - 2) :], start=2))}
+    return {number: name for number, name in names.items() if name in attempt.free}
 
 
 def _legacy(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
     buffer = io.BytesIO()
-    names = _free_axes(attempt)
+    names = _free_axes(attempt, image)
     torch.onnx.export(
         network,
         (image,),
@@ -171,7 +189,7 @@ def _legacy(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
 
 
 def _dynamo(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
-    names = _free_axes(attempt)
+    names = _free_axes(attempt, image)
     program = torch.onnx.export(
         network,
         (image,),

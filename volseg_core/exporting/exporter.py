@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from volseg_core.api import Architecture
-from volseg_core.errors import PluginError
-from volseg_core.exporting.convert import ALL, OPSET, Attempt, convert
+from volseg_core.errors import PluginError, UsageError
+from volseg_core.exporting.convert import OPSET, Attempt, convert, free_sizes
 from volseg_core.exporting.reading import read_exported
 from volseg_core.exporting.reduce import Reduced, reduce
 from volseg_core.exporting.writing import documents, made, write_exported
 from volseg_core.network import trained_network
 from volseg_core.progress import Silent
+from volseg_core.volume import SLICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,9 +61,13 @@ def export_model(
 
     Raises:
         PluginError: no attempt gave the network's logits, or the architecture says that none will.
+        UsageError: a package of a 3D network.
         DataError: less precision loses too much, or the folder cannot be written. ResourceError: the disk is full.
     """
     start = time.time()
+    if model.spec.dims != SLICES and packages is not None and packages.targets():
+        option = packages.targets()[0][1]
+        raise UsageError(option, "packages are for networks of slices; this one is 3D", f"Leave {option} out.")
     architecture = recipe.architecture.provided
     assert isinstance(architecture.component, Architecture)  # noqa: S101  (the catalog keeps kinds apart)
     if not architecture.component.exports_onnx:
@@ -72,7 +77,7 @@ def export_model(
         rewrite = registry.catalog.load_target(architecture, architecture.component.export_rewrites)
     file = convert(trained_network(registry.catalog, recipe, model), model.spec, recipe, exporter, rewrite)
     vectors, attempt = file.vectors[0], file.attempt
-    if attempt.free != ALL:
+    if attempt.free != free_sizes(model.spec.dims):
         model = replace(model, spec=replace(model.spec, window=vectors.image.shape[2:]))
     done = Reduced(file)
     if reduction is not None:

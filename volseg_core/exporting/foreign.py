@@ -9,7 +9,7 @@ from volseg_core.errors import DataError, UsageError
 from volseg_core.exporting.header import check_safe, read_header
 from volseg_core.model import EXPORT_KEY, ModelFile, ModelSpec
 from volseg_core.network import size_rules
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import BOXES, SLICES, ClassMap, ClassName, Normalisation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from volseg_core.exporting.header import Header, Shape
     from volseg_core.recipe import Recipe
 
-_IMAGE = 4
-"""Dimensions of a batch of images (N, C, H, W)."""
+_BATCHES = {SLICES: "images has (N, C, H, W)", BOXES: "boxes has (N, C, D, H, W)"}
 _ANY = "zyx"
 
 
 def adopt(path: Path, recipe: Recipe) -> ModelFile:
-    """Return a model of an ONNX file that carries no spec: (N, C, H, W) float32 in, logits (N, classes, H, W) out.
+    """Return a model of an ONNX file that carries no spec: (N, C, *S) float32 in, logits (N, classes, *S) out.
 
-    Channels, number of classes and a fixed size are the graph's. Task, names of classes, normalisation, axes,
-    neighbours and the size rules of the architecture are the recipe's.
+    Channels, number of classes and a fixed size are the graph's. Dimensions, task, names of classes, normalisation,
+    axes, neighbours and the size rules of the architecture are the recipe's.
 
     Raises:
         DataError: it is not ONNX, not safe, or no network of this kind. UsageError: it is volseg's own, or recipe and
@@ -36,7 +35,7 @@ def adopt(path: Path, recipe: Recipe) -> ModelFile:
     check_safe(header, path)
     if EXPORT_KEY in header.metadata:
         raise UsageError(str(path), "carries its own recipe", "Leave --recipe out; -s changes how it predicts.")
-    image, logits = _ends(header, path)
+    image, logits = _ends(header, path, recipe.head.dims)
     channels, outputs, window = image[1], logits[1], image[2:]
     if channels is None or outputs is None:
         raise DataError(str(path), "leaves its number of channels or classes open; volseg needs both fixed")
@@ -54,6 +53,7 @@ def adopt(path: Path, recipe: Recipe) -> ModelFile:
         axes=_ANY if recipe.data.axes == "auto" else recipe.data.axes,
         divisor=divisor,
         min_size=least,
+        dims=recipe.head.dims,
         neighbours=recipe.data.neighbours,
         window=fixed if len(fixed) == len(window) else (),
     )
@@ -73,15 +73,15 @@ def check_channels(header: Header, spec: ModelSpec, path: Path) -> None:
                 raise DataError(str(path), what.format(shape[1], wanted), "Export the model again.")
 
 
-def _ends(header: Header, path: Path) -> tuple[Shape, Shape]:
+def _ends(header: Header, path: Path, dims: int) -> tuple[Shape, Shape]:
     """Return the shapes of input and output."""
     for ends, what in ((header.inputs, "inputs"), (header.outputs, "outputs")):
         if len(ends) != 1:
             raise DataError(str(path), f"has {len(ends)} {what}; volseg runs networks with one")
     (image,), (logits,) = header.inputs.values(), header.outputs.values()
-    if len(image) != _IMAGE or len(logits) != _IMAGE:
+    if len(image) != 2 + dims or len(logits) != 2 + dims:
         found = f"{len(image)} and {len(logits)} dimensions"
-        raise DataError(str(path), f"has input and output of {found}; a network of images has (N, C, H, W)")
+        raise DataError(str(path), f"has input and output of {found}; a network of {_BATCHES[dims]}")
     return image, logits
 
 

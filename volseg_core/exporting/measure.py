@@ -17,7 +17,7 @@ from volseg_core.exporting.loss import Loss
 from volseg_core.prediction.choose import model_and_recipe
 from volseg_core.prediction.predictor import run_prediction
 from volseg_core.recipe import resolve_recipe
-from volseg_core.volume import Volume
+from volseg_core.volume import SLICES, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ def held_out(registry: Registry, model: ModelFile) -> list[Sample]:
     except VolsegError as error:
         log.info("the held-out part cannot be read: %s", error.line())
         return []
-    return [_sample(region, model.spec.axes) for region in regions]
+    return [_sample(region, model.spec.axes if model.spec.dims == SLICES else "") for region in regions]
 
 
 def _sample(region: Region, axes: str) -> Sample:

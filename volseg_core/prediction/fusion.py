@@ -150,7 +150,7 @@ def _predicted(
             raise UsageError("--quality", what, "Use --quality high.")
         stored, normaliser = job.read()
         gatherer = Gatherer(places, len(views))
-        with progress.task("predicting", job.plan.slices(volume.shape), "slices") as task:
+        with progress.task("predicting", job.plan.count(volume.shape), job.plan.unit) as task:
             Segmenter(job.plan, job.runtime, normaliser, task.advance).block(stored, gatherer)
         return job.plan, gatherer.probabilities
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import Merge
 from volseg_core.errors import UsageError
-from volseg_core.volume import View, padded_size, preset
+from volseg_core.volume import SLICES, Tiling, View, box_preset, padded_size, preset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("volseg")
 
+Shape = tuple[int, ...]
+
 WHOLE_SLICE = 2048 * 2048
 """Slices up to this many pixels are predicted whole unless the recipe names a window."""
 AUTO_WINDOW = 1024
+AUTO_BOX = 96
+"""Edge of the windows of a 3D network, unless its recipe or the caller names one."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +53,38 @@ class Plan:
         views = [view.name for view, _ in self.views]
         return {"views": views, "classes": list(self.spec.classes.names), "wanted": self.wanted}
 
-    def slices(self, shape: tuple[int, int, int]) -> int:
-        """Return how many planes the network will see, for progress."""
-        return sum(view.shape(shape)[0] for view, _ in self.views)
+    @property
+    def unit(self) -> str:
+        """What progress counts."""
+        return "slices" if self.spec.dims == SLICES else "windows"
 
-    def window(self, plane: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return the padded shape of a plane and the shape of the windows that cover it."""
+    def count(self, shape: tuple[int, int, int]) -> int:
+        """Return how many slices, or windows of a 3D network, there are in all views, for progress."""
+        extents = [view.shape(shape) for view, _ in self.views]
+        if self.spec.dims == SLICES:
+            return sum(extent[0] for extent in extents)
+        return sum(len(self.tiling(extent).boxes()) for extent in extents)
+
+    def tiling(self, extent: Shape) -> Tiling:
+        """Return the windows that cover a plane (H, W) or, for a 3D network, a view (D, H, W), padded."""
+        return Tiling(*self.window(extent), self.rule.overlap, self.rule.blend)
+
+    def window(self, extent: Shape) -> tuple[Shape, Shape]:
+        """Return the padded shape of a plane, or of a view, and the shape of the windows that cover it."""
         divisor, minimum = self.spec.divisor, self.spec.min_size
-        height, width = (padded_size(size, divisor, minimum) for size in plane)
+        padded = tuple(padded_size(size, divisor, minimum) for size in extent)
         if self.spec.window:  # an exported network that takes this size only
-            fixed = (self.spec.window[0], self.spec.window[1])
-            return (max(height, fixed[0]), max(width, fixed[1])), fixed
-        if self.rule.window == "auto":
-            if height * width <= WHOLE_SLICE:
-                return (height, width), (height, width)
-            wanted = (AUTO_WINDOW, AUTO_WINDOW)
+            return tuple(map(max, padded, self.spec.window)), self.spec.window
+        if self.rule.window != "auto":
+            wanted = self.rule.window
+        elif self.spec.dims != SLICES:
+            wanted = (AUTO_BOX,) * len(extent)
+        elif math.prod(padded) <= WHOLE_SLICE:
+            return padded, padded
         else:
-            wanted = (self.rule.window[0], self.rule.window[1])
-        tile = (
-            min(height, padded_size(wanted[0], divisor, minimum)),
-            min(width, padded_size(wanted[1], divisor, minimum)),
-        )
-        return (height, width), tile
+            wanted = (AUTO_WINDOW,) * len(extent)
+        tile = (padded_size(edge, divisor, minimum) for edge in wanted)
+        return padded, tuple(map(min, padded, tile))
 
 
 def make_plan(
@@ -108,6 +123,8 @@ def _views(
     if rule.views:
         return [(View.parse(name), 1) for name in rule.views]
     quality = rule.quality
+    if spec.dims != SLICES:
+        return box_preset("low" if quality == "auto" else quality, spec.axes)
     if quality == "auto":
         quality = "medium" if len(spec.axes) > 1 else "low"
     axes = spec.axes
@@ -124,6 +141,8 @@ def _views(
 
 def check_input(spec: ModelSpec, channels: int, where: str, *, independent: bool) -> None:
     """Raise a UsageError when the volume is not of the kind that the network was trained on."""
+    if spec.dims != SLICES and independent:
+        raise UsageError(where, "independent images have no depth, which this 3D model looks at")
     if spec.neighbours and independent:
         raise UsageError(where, "independent images have no neighbouring slices, which this model looks at")
     if channels != spec.volume_channels:

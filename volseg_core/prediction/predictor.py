@@ -132,7 +132,7 @@ class Job:
         record = _record(self, normaliser, writer)
         specs = array_specs(self.model, source.shape, self.plan.wanted)
         sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
-        with sink, progress.task("predicting", self.plan.slices(source.shape), "slices") as task:
+        with sink, progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
             _refuse_existing(sink.paths, overwrite=overwrite)
             segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
 

@@ -1,8 +1,9 @@
-"""Segmenting one block: every view, in batches of planes, through the runtime into the merge."""
+"""Segmenting one block: every view, in batches of planes or windows, through the runtime into the merge."""
 
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,8 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from volseg_core.errors import ResourceError
-from volseg_core.volume import Tiling, mirrored_planes, pad_to
+from volseg_core.prediction.blend import blend
+from volseg_core.volume import BOXES, SLICES, Tiling, mirrored_planes, pad_to, reflected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +27,8 @@ _CPU_PIXELS = 4 * 256 * 256
 """Pixels of a batch on a CPU: more only fills the caches."""
 _BYTES_PER_PIXEL = 4096
 """Activations that a typical U-Net holds per input pixel at inference, for the first guess of a GPU batch."""
+_SMALL = {SLICES: 256, BOXES: 64}
+"""Edges of windows that fit nearly everywhere."""
 
 
 class Receiver(Protocol):
@@ -39,7 +43,7 @@ class Receiver(Protocol):
 
 @dataclass
 class Segmenter:
-    """Runs a plan with a runtime. ``advance(planes)`` reports progress."""
+    """Runs a plan with a runtime. ``advance(count)`` reports progress: slices, or windows of a 3D network."""
 
     plan: Plan
     runtime: Any
@@ -52,42 +56,69 @@ class Segmenter:
         """Add every view of ``data`` (C, Z, Y, X), as stored, to the merge."""
         _, z, y, x = data.shape
         merge.start((z, y, x), self.plan.network_classes, self.plan.total_weight)
+        run = self._slices if self.plan.spec.dims == SLICES else self._boxes
         for number, (view, weight) in enumerate(self.plan.views):
-            for planes, probabilities in self._view(view.apply(data)):
+            for planes, probabilities in run(view.apply(data)):
                 _, height, width = view.shape((z, y, x))
                 where = view.locate((planes, slice(0, height), slice(0, width)), (z, y, x))
                 merge.add(view.invert(probabilities), where, number, weight)
                 del probabilities  # or they would split the memory that the network's next batch takes
-                self.advance(planes.stop - planes.start)
 
-    def _view(self, data: np.ndarray[Any, Any]) -> Iterator[tuple[slice, Any]]:
-        """Yield planes of a view and their probabilities ``(classes, planes, H, W)``."""
+    def _slices(self, data: np.ndarray[Any, Any]) -> Iterator[tuple[slice, Any]]:
+        """Yield planes of a view (C, D, H, W) and their probabilities ``(classes, planes, H, W)``."""
         _, depth, height, width = data.shape
         padded, tile = self.plan.window((height, width))
+
+        def segment(planes: slice) -> Any:
+            return self._probabilities(self._prepare(data, planes, padded), padded, tile)[..., :height, :width]
+
+        return self._in_batches(depth, tile, segment)
+
+    def _boxes(self, data: np.ndarray[Any, Any]) -> Iterator[tuple[slice, Any]]:
+        """Yield planes of a view (C, D, H, W) and their probabilities, blended from windows that overlap."""
+        _, depth, height, width = data.shape
+        tiling = self.plan.tiling((depth, height, width))
+        boxes = tiling.boxes()
+
+        def segment(numbers: slice) -> Any:
+            return self._network(np.stack([self.normaliser(reflected(data, box)) for box in boxes[numbers]]))
+
+        batches = self._in_batches(len(boxes), tiling.window, segment)
+        parts = (part for _, batch in batches for part in batch)
+        for planes, probabilities in blend(parts, tiling):
+            if planes.start < depth:
+                inside = slice(planes.start, min(planes.stop, depth))
+                yield inside, probabilities[:, : inside.stop - inside.start, :height, :width]
+
+    def _in_batches(
+        self, count: int, tile: tuple[int, ...], segment: Callable[[slice], Any]
+    ) -> Iterator[tuple[slice, Any]]:
+        """Yield runs of ``count`` slices or windows and what ``segment`` makes of each, shorter ones if memory ends."""
         batch = self._batch(tile)
         start = 0
-        while start < depth:
-            planes = slice(start, min(start + batch, depth))
-            network_input = self._prepare(data, planes, padded)
+        while start < count:
+            run = slice(start, min(start + batch, count))
             try:
-                result = self._probabilities(network_input, padded, tile)[..., :height, :width]
+                result = segment(run)
             except MemoryError:
-                if planes.stop - planes.start == 1:
+                if run.stop - run.start == 1:
                     raise ResourceError(
                         "prediction",
-                        f"one window of {tile[0]} x {tile[1]} does not fit into the memory of {self.runtime.device}",
-                        "Set a smaller window: -s predict.window=256",
+                        f"one window of {' x '.join(map(str, tile))} does not fit into the memory of "
+                        f"{self.runtime.device}",
+                        f"Set a smaller window: -s predict.window={_SMALL[len(tile)]}",
                     ) from None
-                batch = max(1, (planes.stop - planes.start) // 2)
-                self.ceiling = batch * tile[0] * tile[1]
+                batch = max(1, (run.stop - run.start) // 2)
+                self.ceiling = batch * math.prod(tile)
                 log.warning("memory exhausted on %s: going on with batches of %d", self.runtime.device, batch)
                 continue
-            yield planes, result
+            yield run, result
             del result
-            start = planes.stop
+            self.advance(run.stop - run.start)
+            start = run.stop
 
     def _prepare(
-        self, data: np.ndarray[Any, Any], planes: slice, padded: tuple[int, int]
+        self, data: np.ndarray[Any, Any], planes: slice, padded: tuple[int, ...]
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return a network batch (planes, C, H, W) of raw data (C, D, H, W), with neighbouring planes as channels."""
         around = self.plan.spec.neighbours
@@ -98,7 +129,7 @@ class Segmenter:
         shifted = [padded_planes[at : at + planes.stop - planes.start] for at in range(2 * around + 1)]
         return np.concatenate(shifted, axis=1)
 
-    def _probabilities(self, batch: np.ndarray[Any, Any], padded: tuple[int, int], tile: tuple[int, int]) -> Any:
+    def _probabilities(self, batch: np.ndarray[Any, Any], padded: tuple[int, ...], tile: tuple[int, ...]) -> Any:
         """Return probabilities ``(classes, planes, H, W)`` of a batch of padded planes."""
         if tile == padded:
             return self._network(batch).swapaxes(0, 1)
@@ -118,9 +149,9 @@ class Segmenter:
             return _binary(logits)
         return softmax(logits)
 
-    def _batch(self, tile: tuple[int, int]) -> int:
-        """Return how many planes go through the network at once."""
-        area = tile[0] * tile[1]
+    def _batch(self, tile: tuple[int, ...]) -> int:
+        """Return how many planes or windows go through the network at once."""
+        area = math.prod(tile)
         free = self.runtime.free_bytes()
         if self.plan.rule.batch != "auto":
             batch = self.plan.rule.batch

@@ -20,6 +20,8 @@ Real = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Whole, Field(ge=1)]
 NotNegative = Annotated[Whole, Field(ge=0)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
+Edges = Annotated[tuple[Positive, ...], Field(min_length=2, max_length=3)]
+"""Shape of a window: height and width, before them depth where the network is 3D."""
 
 
 class Block(BaseModel):
@@ -84,7 +86,7 @@ class DataBlock(Block):
     folds: NotNegative = 0
     fold: Positive | None = None
     normalise: NormaliseBlock = NormaliseBlock()
-    window: Literal["auto", "whole"] | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
+    window: Literal["auto", "whole"] | Edges = "auto"
     neighbours: NotNegative = 0
     sampler: SamplerBlock = SamplerBlock()
     axes: Auto | str = "auto"
@@ -205,7 +207,7 @@ class PredictBlock(Block):
 
     quality: Literal["auto", "low", "medium", "high", "max", "legacy12"] = "auto"
     views: tuple[str, ...] = ()
-    window: Auto | Annotated[tuple[Positive, ...], Field(min_length=2, max_length=2)] = "auto"
+    window: Auto | Edges = "auto"
     overlap: Fraction = 0.5
     blend: Literal["gaussian", "constant", "crop"] = "gaussian"
     batch: Auto | Positive = "auto"
@@ -233,7 +235,7 @@ class Head(Block):
     summary: str = ""
     task: Literal["multiclass", "binary"] = "multiclass"
     classes: Auto | tuple[str, ...] | dict[str, Whole] = "auto"
-    dims: Literal[2] = 2
+    dims: Literal[2, 3] = 2
     made_with: dict[str, str] = {}
 
     @field_validator("classes", mode="before")

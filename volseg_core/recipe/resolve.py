@@ -11,6 +11,7 @@ from volseg_core.errors import RecipeErrors, UsageError, VolsegError
 from volseg_core.recipe.assembled import ComponentUse, Recipe
 from volseg_core.recipe.blocks import BLOCKS, Block, DataBlock, Head, PredictBlock, TrainBlock
 from volseg_core.recipe.components import Components, same_component
+from volseg_core.recipe.dimensions import check_dims, with_all_edges
 from volseg_core.recipe.layers import LIST_SLOTS, SLOTS, Layers, Path, parse_assignment, plain
 from volseg_core.recipe.made_with import check_made_with
 from volseg_core.recipe.messages import translate
@@ -74,6 +75,7 @@ def resolve(
     check_made_with(registry, source, layers, unused, frozen=frozen)
     blocks = {name: _block(layers, name, errors) for name in BLOCKS}
     head = _head(layers, errors)
+    errors += check_dims(head, blocks, layers.where)
     components = Components(registry, layers, errors, head, unused)
     uses: dict[Path, ComponentUse | None] = {
         path: components.use(path, kind) for path, kind in SLOTS.items() if path != _ENCODER
@@ -199,8 +201,9 @@ def _block(layers: Layers, name: str, errors: list[VolsegError]) -> Block | None
         errors.append(UsageError(layers.where((name,)), f"{content!r} is not a mapping"))
         return None
     block = BLOCKS[name]
+    own = {key: value for key, value in content.items() if (name, key) not in SLOTS}
     try:
-        return block.model_validate({key: value for key, value in content.items() if (name, key) not in SLOTS})
+        return block.model_validate(with_all_edges(own, layers.tree.get("dims")))
     except ValidationError as error:
         errors += translate(error, block, (name,), layers.where)
         return None

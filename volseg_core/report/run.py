@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from volseg_core.data.validation import ValidationSlice, validation_slices
+from volseg_core.data.validation import validation_windows
 from volseg_core.model import WEIGHTS, read_model
 from volseg_core.network import trained_network
 from volseg_core.provenance import write_text
@@ -17,12 +17,12 @@ from volseg_core.report.figures import Example, Image, draw_curves, draw_example
 from volseg_core.report.page import facts, heading, page, picture
 from volseg_core.training.callbacks import read_metrics
 from volseg_core.training.targets import predicted_class
-from volseg_core.volume import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from volseg_core.catalog import Catalog
+    from volseg_core.data.validation import ValidationWindow
     from volseg_core.training.run import Prepared, RunResult
 
 log = logging.getLogger("volseg")
@@ -40,7 +40,8 @@ def write_report(catalog: Catalog, prepared: Prepared, result: RunResult) -> Pat
     if prepared.recipe.train.lr == "auto":
         pictures["Range test of the learning rate"] = figures / "lr_range.png"
     regions = prepared.held or prepared.train
-    examples = _examples(catalog, prepared, folder, validation_slices(regions, prepared.spec.axes, _SLICES))
+    seen = validation_windows(regions, prepared.spec, prepared.recipe.data.window, _SLICES)
+    examples = _examples(catalog, prepared, folder, seen)
     if examples:
         draw_examples(examples, prepared.spec.classes.names, figures / "validation.png")
         held = "Held-out slices" if prepared.held else "Training slices (nothing was held out)"
@@ -51,20 +52,18 @@ def write_report(catalog: Catalog, prepared: Prepared, result: RunResult) -> Pat
     return path
 
 
-def _examples(catalog: Catalog, prepared: Prepared, folder: Path, slices: list[ValidationSlice]) -> list[Example]:
+def _examples(catalog: Catalog, prepared: Prepared, folder: Path, windows: Sequence[ValidationWindow]) -> list[Example]:
     spec = prepared.spec
     network = trained_network(catalog, prepared.recipe, read_model(folder / WEIGHTS))
     examples = []
-    for item in slices[:6]:
+    for item in windows[:6]:
         image, labels = item.load(spec)
         with torch.inference_mode():
             prediction = predicted_class(spec.task, network(torch.from_numpy(image)[None]))[0].numpy()
-        view = View.parse("zyx"[item.axis])
-        height, width = view.shape(item.region.shape)[1:]
-        shown = _contrast(image[spec.neighbours * spec.volume_channels, :height, :width])
-        index = item.index + item.region.box[item.axis].start
-        title = f"{Path(item.region.volume.grid.source).name} {'zyx'[item.axis]} = {index}"
-        examples.append(Example(title, shown, labels[:height, :width], prediction[:height, :width]))
+        axis, index = item.plane
+        title = f"{Path(item.region.volume.grid.source).name} {'zyx'[axis]} = {index}"
+        shown = _contrast(image[spec.neighbours * spec.volume_channels][item.picture])
+        examples.append(Example(title, shown, labels[item.picture], prediction[item.picture]))
     return examples
 
 

@@ -35,6 +35,7 @@ from volseg_core.training.module import SegmentationModule
 from volseg_core.training.rate import STEPS as RANGE_STEPS
 from volseg_core.training.rate import find_rate, on_device, read_rate
 from volseg_core.training.run import Prepared, RunOptions, RunResult, monitored
+from volseg_core.volume import SLICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,11 +107,16 @@ def _network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> nn.Mo
         load_tensors(network, model, skip=tuple(replaced))
         if replaced:
             log.info("fine-tuning: %s start anew, their shapes differ from %s", ", ".join(replaced), model.path)
-    return network.to(memory_format=torch.channels_last) if _channels_last(recipe.train) else network
+    layout = _layout(recipe.train, spec.dims)
+    return network if layout is None else network.to(memory_format=layout)
 
 
-def _channels_last(rule: TrainBlock) -> bool:
-    return rule.channels_last is True or (rule.channels_last == "auto" and torch_device(rule.device) == "cuda")
+def _layout(rule: TrainBlock, dims: int) -> torch.memory_format | None:
+    """Return the channels-last layout where it is wanted; auto is for slices on a GPU."""
+    automatic = dims == SLICES and torch_device(rule.device) == "cuda"
+    if not (automatic if rule.channels_last == "auto" else rule.channels_last):
+        return None
+    return torch.channels_last if dims == SLICES else torch.channels_last_3d
 
 
 def _module(
@@ -123,22 +129,21 @@ def _module(
 ) -> SegmentationModule:
     recipe, spec = prepared.recipe, prepared.spec
     loss = WeightedLoss(catalog, recipe.losses, spec.task, len(spec.classes), prepared.class_counts)
-    context = {"classes": spec.classes.names, "spacing": _slice_spacing(spec), "task": spec.task}
+    context = {"classes": spec.classes.names, "spacing": _spacing(spec), "task": spec.task}
     metrics = []
     for use in recipe.metrics:
         assert isinstance(use.provided.component, Metric)  # noqa: S101  (the catalog keeps kinds apart)
         metrics.append((use.provided.component, catalog.build(use.provided, use.params, context)))
     lr = _rate(recipe.train, network, loss, batches, options)
     module = SegmentationModule(network, loss, metrics, recipe.train, batches.plan.steps, lr, monitor)
-    if _channels_last(recipe.train):
-        module.to(memory_format=torch.channels_last)
-    return module
+    layout = _layout(recipe.train, spec.dims)
+    return module if layout is None else module.to(memory_format=layout)
 
 
-def _slice_spacing(spec: ModelSpec) -> tuple[float, ...] | None:
-    """Return the spacing that all validation slices share, or None: then distances are in voxels."""
+def _spacing(spec: ModelSpec) -> tuple[float, ...] | None:
+    """Return the spacing that all validation windows share, or None: then distances are in voxels."""
     alike = spec.spacing is not None and len(set(spec.spacing)) == 1
-    return spec.spacing if spec.axes == "z" or alike else None
+    return spec.spacing if spec.dims != SLICES or spec.axes == "z" or alike else None
 
 
 def _rate(rule: TrainBlock, network: nn.Module, loss: WeightedLoss, batches: Batches, options: RunOptions) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from volseg_core.data.validation import SliceDataset, validation_slices
+from volseg_core.data.validation import ValidationDataset, validation_windows
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
 from volseg_core.machine import cpu_count, shared_memory
 
@@ -24,7 +24,7 @@ SHARED_MEMORY_HINT = "Give the container more: docker run --shm-size 1g; or use 
 _AHEAD = 3
 """Batches of a worker in shared memory at a time: two that torch has it prepare ahead, and the one in use."""
 _MIN_STEPS, _MAX_STEPS = 50, 1000
-_VALIDATION_SLICES = 24
+_VALIDATION_WINDOWS = 24
 _UNLABELLED_SEED = 7919
 """Added to the seed of the draws without labels, so that they do not repeat those with labels."""
 
@@ -50,13 +50,13 @@ def make_batches(prepared: Prepared, augment: Any) -> Batches:
     recipe, spec = prepared.recipe, prepared.spec
     rule, data = recipe.train, recipe.data
     turned = bool(getattr(augment, "turns", False))
-    groups = with_turns(prepared.groups) if turned else prepared.groups
+    groups = with_turns(prepared.groups, spec.axes) if turned else prepared.groups
     windows = WindowDataset(groups, augment, rule.seed, data.sampler, len(spec.classes), spec.neighbours)
     plan = BatchPlan(groups, steps_per_epoch(rule, groups), rule.batch, rule.seed)
     if rule.teacher is None:
         return Batches(windows, plan)
-    free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.divisor, spec.min_size)
-    free = with_turns(free) if turned else free
+    free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.divisor, spec.min_size, spec.dims)
+    free = with_turns(free, spec.axes) if turned else free
     seed = rule.seed + _UNLABELLED_SEED
     return Batches(
         windows,
@@ -67,7 +67,7 @@ def make_batches(prepared: Prepared, augment: Any) -> Batches:
 
 
 def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
-    """Return how many batches an epoch has: enough to see every voxel once per axis, within 50 and 1000."""
+    """Return how many batches an epoch has: enough to see every voxel once (slices: per axis), within 50 and 1000."""
     if rule.steps != "auto":
         return rule.steps
     windows = sum(sum(group.counts) for group in groups)
@@ -75,7 +75,7 @@ def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
 
 
 def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any, DataLoader[Any] | None]:
-    """Return the loaders of training (with a teacher a dict of two) and of the held-out slices, None without any."""
+    """Return the loaders of training (with a teacher a dict of two) and of the held-out part, None without any."""
     recipe, spec = prepared.recipe, prepared.spec
     workers = _workers(recipe.train, device, _batch_bytes(prepared))
     common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
@@ -88,8 +88,9 @@ def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any
         train = {"labelled": train, "unlabelled": DataLoader(free, batch_sampler=batches.unlabelled_plan, **common)}
     if not prepared.held:
         return train, None
-    slices: Any = SliceDataset(validation_slices(prepared.held, spec.axes, _VALIDATION_SLICES), spec)
-    return train, DataLoader(slices, batch_sampler=slices.batches(recipe.train.batch), **common)
+    seen = validation_windows(prepared.held, spec, recipe.data.window, _VALIDATION_WINDOWS)
+    held: Any = ValidationDataset(seen, spec)
+    return train, DataLoader(held, batch_sampler=held.batches(recipe.train.batch), **common)
 
 
 def _batch_bytes(prepared: Prepared) -> int:

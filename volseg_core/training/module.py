@@ -30,7 +30,7 @@ Batches = Batch | dict[str, Any]
 
 
 class SegmentationModule(lightning.LightningModule):
-    """A network with its loss and metrics. Batches are images (N, C, H, W) and class indices (N, H, W), -1 = none.
+    """A network with its loss and metrics. Batches are images (N, C, *S) and class indices (N, *S), -1 = none.
 
     With a teacher a batch is a dict of two such batches, ``labelled`` and ``unlabelled``. ``monitor`` is
     the score that chooses the best epoch and whether more of it is better.
@@ -62,12 +62,20 @@ class SegmentationModule(lightning.LightningModule):
         return self.network if self.average is None else self.average.network
 
     def on_train_epoch_start(self) -> None:
-        """Key every draw of the epoch (dropout, ...) by seed and epoch, so that resuming repeats it."""
-        torch.manual_seed(self.rule.seed * 1_000_003 + self.current_epoch)
+        """Forget the sums of the epoch before; let losses and the encoder know the epoch."""
         self._sums, self._count, self._started = {}, 0, time.monotonic()
         self.loss.epoch = self.current_epoch
         if self.rule.frozen_epochs:
             freeze_encoder(self.network, frozen=self.current_epoch < self.rule.frozen_epochs)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002  (Lightning's)
+        """Key every draw of the epoch (dropout, ...) by seed and epoch, so that resuming repeats it.
+
+        Not before its first batch is there: an iterator over a loader draws when it is made, in a resumed run at
+        another moment than in one that was not stopped.
+        """
+        if batch_idx == 0:
+            torch.manual_seed(self.rule.seed * 1_000_003 + self.current_epoch)
 
     def training_step(self, batch: Batches, index: int) -> Tensor:
         """Return the loss of a batch.
@@ -122,7 +130,7 @@ class SegmentationModule(lightning.LightningModule):
             metric.reset()
 
     def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002  (Lightning's signature)
-        """Count loss and metrics of a batch of whole slices."""
+        """Count loss and metrics of a batch of whole slices, or boxes."""
         images, labels = batch
         logits = self.trained(images)
         value, _ = self.loss(logits, labels)
@@ -137,8 +145,9 @@ class SegmentationModule(lightning.LightningModule):
             if descriptor.streaming:
                 metric.update(prediction, target, target >= 0)
                 continue
-            for number, truth in enumerate(target):  # one slice is one image
-                metric.update(prediction[..., number, :, :], truth, truth >= 0)
+            lead = prediction.ndim - target.ndim
+            for number, truth in enumerate(target):  # one slice, or box, is one image
+                metric.update(prediction.take(number, axis=lead), truth, truth >= 0)
 
     def on_validation_epoch_end(self) -> None:
         """Compute the scores of the epoch.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ from volseg_core.data.folds import split_fold
 from volseg_core.data.generated import generated_volume
 from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled
 from volseg_core.data.split import Region, split, whole
-from volseg_core.data.windows import Group, window_groups
+from volseg_core.data.windows import Group, by, window_groups
 from volseg_core.errors import DivergedError, Interrupted, UsageError, VolsegError
 from volseg_core.machine import torch_device
 from volseg_core.model import ModelSpec
@@ -30,7 +31,7 @@ from volseg_core.training.folder import (
     write_end,
     write_start,
 )
-from volseg_core.volume import ClassMap, Normalisation
+from volseg_core.volume import SLICES, ClassMap, Normalisation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -164,16 +165,19 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         )
     volumes, classes = read_labelled(registry.catalog, recipe, data, labels)
     axes = choose_axes(recipe, volumes)
-    train, held = _regions(registry, recipe, volumes, classes, axes)
+    dims = recipe.head.dims
+    train, held = _regions(registry, recipe, volumes, classes, axes if dims == SLICES else "")
     log.info("classes: %s", classes.describe())
     if classes.ignore:
         log.info("ignored ids: %s", ", ".join(map(str, classes.ignore)))
-    log.info("slices along: %s", ", ".join(axes))
+    divisor, minimum = size_rules(recipe)
+    groups = window_groups(train, axes, recipe.data.window, divisor, minimum, dims)
+    log.info("%s", _describe(groups, axes))
     for region in held:
         log.info("held out for validation: %s", region.describe())
     completed = _complete(recipe, volumes[0], classes, axes, data, labels)
-    divisor, minimum = size_rules(recipe)
-    groups = window_groups(train, axes, recipe.data.window, divisor, minimum)
+    if dims != SLICES:
+        completed = _with_window(completed, groups)
     neighbours = recipe.data.neighbours
     if neighbours and _independent(recipe, volumes):
         what = "single or independent images have no neighbours"
@@ -187,6 +191,7 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         axes=axes,
         divisor=divisor,
         min_size=minimum,
+        dims=dims,
         spacing=volumes[0].grid.spacing,
         unit=volumes[0].grid.unit,
         made_with=completed.head.made_with,
@@ -222,14 +227,19 @@ def _regions(
 def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
     """Return the slicing axes: what the recipe says, else all three where every volume is near to isotropic.
 
+    To a 3D network they say which directions look alike: all (``zyx``), or all but the one axis that is named.
+
     A volume counts as flat when its z extent is under 48 voxels and under half of the others, when its spacing
     differs by more than a factor of two, or when its planes are independent images.
 
     Raises:
-        UsageError: the recipe asks for slices across independent images.
+        UsageError: the recipe asks for slices across independent images, or for boxes of them.
     """
     wanted = recipe.data.axes
     independent = _independent(recipe, volumes)
+    if independent and recipe.head.dims != SLICES:
+        what = "single or independent images have no depth for a 3D network to see"
+        raise UsageError("dims", what, "Use dims: 2 and a 2D network.")
     if wanted != "auto":
         if independent and wanted != "z":
             raise UsageError("data.axes", f"{wanted!r} slices across single or independent images", "Set data.axes=z.")
@@ -239,6 +249,22 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
         for volume in volumes
     )
     return "z" if independent or flat else "zyx"
+
+
+def _describe(groups: Sequence[Group], axes: str) -> str:
+    """Return which windows are drawn, for people."""
+    if groups[0].dims == SLICES:
+        return f"slices along: {', '.join(axes)}"
+    shapes = ", ".join(by(group.window) for group in groups)
+    return f"windows: {shapes}" + ("" if len(axes) > 1 else f"; {axes} keeps its place in them")
+
+
+def _with_window(recipe: Recipe, groups: Sequence[Group]) -> Recipe:
+    """Return the recipe of a 3D network that predicts in windows as large as those it was trained on."""
+    if recipe.predict.window != "auto":
+        return recipe
+    largest = max((group.window for group in groups), key=math.prod)
+    return recipe.replace(predict=recipe.predict.model_copy(update={"window": largest}))
 
 
 def _independent(recipe: Recipe, volumes: Sequence[Labelled]) -> bool:

@@ -3,11 +3,13 @@
 from volseg_core.volume.grid import Grid, Volume, to_czyx
 from volseg_core.volume.labels import ClassMap, ClassName
 from volseg_core.volume.normalise import Normalisation
-from volseg_core.volume.views import PRESETS, View, preset
-from volseg_core.volume.windows import Tiling, mirrored_planes, pad_to, padded_size
+from volseg_core.volume.views import PRESETS, View, box_preset, preset, symmetries
+from volseg_core.volume.windows import BOXES, SLICES, Tiling, mirrored_planes, pad_to, padded_size, reflected
 
 __all__ = [
+    "BOXES",
     "PRESETS",
+    "SLICES",
     "ClassMap",
     "ClassName",
     "Grid",
@@ -15,9 +17,12 @@ __all__ = [
     "Tiling",
     "View",
     "Volume",
+    "box_preset",
     "mirrored_planes",
     "pad_to",
     "padded_size",
     "preset",
+    "reflected",
+    "symmetries",
     "to_czyx",
 ]

@@ -1,12 +1,13 @@
 """Views: the 48 re-orientations of a voxel grid, and the sets of them that a quality stands for.
 
 A direction of slice prediction is a view whose first axis is the slicing axis: the network sees the planes of
-the other two. All operations are strided views of the array; nothing is copied.
+the other two. A 3D network sees boxes of a view. All operations are strided views of the array; nothing is copied.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -161,3 +162,38 @@ def preset(name: str, axes: str = AXES) -> list[tuple[View, int]]:
         return [(view, 1) for axis in slicing for view in plane_rotations(axis, mirrored=name == "max")]
     message = f"{name!r} is not one of {', '.join(PRESETS)}"
     raise ValueError(message)
+
+
+def symmetries(axes: str = AXES) -> list[View]:
+    """Return the orientations in which boxes of a volume look alike, the plain one first.
+
+    With ``axes`` zyx all 48; with one axis, which differs from the others (thick sections), the 16 that keep it.
+    """
+    kept = "" if len(axes) > 1 else axes
+    orders = [order for order in permutations(range(3)) if not kept or order[AXES.index(kept)] == AXES.index(kept)]
+    return [View(order, flips) for order in orders for flips in product((False, True), repeat=3)]  # type: ignore[arg-type]
+
+
+BOX_PRESETS = ("low", "medium", "high", "max")
+"""Names of qualities for 3D networks: 1, 4 and 8 mirror images, and all orientations that look alike."""
+
+
+def box_preset(name: str, axes: str = AXES) -> list[tuple[View, int]]:
+    """Return the views of a quality for a 3D network, each with weight 1.
+
+    ``low`` is the volume as it is, ``medium`` with mirror images along y and x (along the two other axes where one
+    of ``axes`` differs), ``high`` along all three, ``max`` all `symmetries`.
+    """
+    if name not in BOX_PRESETS:
+        message = f"{name!r} is not one of {', '.join(BOX_PRESETS)}"
+        raise ValueError(message)
+    kept = AXES.index(axes) if len(axes) == 1 else 0
+    views = symmetries(axes)
+    mirrored = [view for view in views if view.order == (0, 1, 2)]
+    chosen = {
+        "low": mirrored[:1],
+        "medium": [view for view in mirrored if not view.flips[kept]],
+        "high": mirrored,
+        "max": views,
+    }[name]
+    return [(view, 1) for view in chosen]

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+SLICES, BOXES = 2, 3
+"""Dimensions of the windows of networks that look at slices, and of 3D ones."""
 BLENDS = ("gaussian", "constant", "crop")
 
 
@@ -40,6 +42,17 @@ def mirrored_planes(start: int, stop: int, neighbours: int, size: int) -> np.nda
     planes = np.abs(np.arange(start - neighbours, stop + neighbours)) % period
     mirrored: np.ndarray[Any, np.dtype[np.intp]] = np.minimum(planes, period - planes) if size > 1 else planes
     return mirrored
+
+
+def reflected(array: np.ndarray[Any, Any], box: Sequence[slice]) -> np.ndarray[Any, Any]:
+    """Return a box of the last axes of ``array``, reflected as by `pad_to` where it reaches beyond their ends."""
+    lead = array.ndim - len(box)
+    for axis, (part, size) in enumerate(zip(box, array.shape[lead:], strict=True), start=lead):
+        if part.start >= 0 and part.stop <= size:
+            array = array[(slice(None),) * axis + (part,)]
+        else:
+            array = array.take(mirrored_planes(part.start, part.stop, 0, size), axis)
+    return array
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""The U-Net as nnU-Net builds it: strided convolutions, leaky ReLU, an optional residual encoder.
+
+Isensee et al. 2021, doi:10.1038/s41592-020-01008-z; the residual form Isensee et al. 2024, arXiv:2404.09556.
+Any size works: strides round up, and what is enlarged is cut to the size of what it joins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from volseg_core.api import UsageError
+from volseg_unet3d.classic import cut
+from volseg_unet3d.layers import AVERAGE_POOL, BATCH_NORM, CONV, INSTANCE_NORM, TRANSPOSED, group_count
+from volseg_unet3d.sizes import check_input, odd, padding, per_level, product
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volseg_unet3d.sizes import Size
+
+_SLOPE = 0.01
+_WIDEST = {2: 512, 3: 320}
+_RESIDUAL_BLOCKS = (1, 3, 4, 6)
+_GROUPS = 8
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What goes with every convolution of a network."""
+
+    dims: int
+    norm: str
+    dropout: float
+
+    def convolution(self, inputs: int, outputs: int, kernel: Size, stride: Size) -> nn.Sequential:
+        """Return a convolution, dropout and a norm."""
+        layer = CONV[self.dims](inputs, outputs, kernel, stride=stride, padding=padding(kernel))  # type: ignore[arg-type]
+        return nn.Sequential(layer, nn.Dropout(self.dropout), self._norm(outputs))
+
+    def activated(self, inputs: int, outputs: int, kernel: Size, stride: Size) -> nn.Sequential:
+        """Return `convolution` and a leaky ReLU."""
+        return nn.Sequential(self.convolution(inputs, outputs, kernel, stride), nn.LeakyReLU(_SLOPE, inplace=True))
+
+    def plain(self, inputs: int, outputs: int, kernel: Size, stride: Size, count: int) -> nn.Sequential:
+        """Return ``count`` convolutions, the first with the stride."""
+        one = (1,) * self.dims
+        rest = [self.activated(outputs, outputs, kernel, one) for _ in range(count - 1)]
+        return nn.Sequential(self.activated(inputs, outputs, kernel, stride), *rest)
+
+    def residual(self, inputs: int, outputs: int, kernel: Size, stride: Size, count: int) -> nn.Sequential:
+        """Return ``count`` residual blocks, the first with the stride."""
+        one = (1,) * self.dims
+        rest = [ResidualBlock(self, outputs, outputs, kernel, one) for _ in range(count - 1)]
+        return nn.Sequential(ResidualBlock(self, inputs, outputs, kernel, stride), *rest)
+
+    def _norm(self, channels: int) -> nn.Module:
+        if self.norm == "instance":
+            return INSTANCE_NORM[self.dims](channels, affine=True)
+        if self.norm == "batch":
+            return BATCH_NORM[self.dims](channels)
+        return nn.GroupNorm(group_count(channels, _GROUPS), channels)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and the input, pooled by its mean and mapped where it has another size and other channels."""
+
+    def __init__(self, layers: Layers, inputs: int, outputs: int, kernel: Size, stride: Size) -> None:
+        super().__init__()
+        one = (1,) * layers.dims
+        self.first = layers.activated(inputs, outputs, kernel, stride)
+        self.second = layers.convolution(outputs, outputs, kernel, one)
+        pool = AVERAGE_POOL[layers.dims](stride, ceil_mode=True) if stride != one else nn.Identity()  # type: ignore[arg-type]
+        mapped = layers.convolution(inputs, outputs, one, one) if inputs != outputs else nn.Identity()
+        self.shortcut = nn.Sequential(pool, mapped)
+        self.activation = nn.LeakyReLU(_SLOPE, inplace=True)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return features (N, outputs, *S), smaller by the stride."""
+        result: torch.Tensor = self.activation(self.second(self.first(features)) + self.shortcut(features))
+        return result
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A network's stages, finest first: channels, kernels and blocks, and the strides between each and the next."""
+
+    layers: Layers
+    widths: list[int]
+    kernels: list[Size]
+    strides: list[Size]
+    blocks: list[int]
+    decoder_blocks: int
+    residual: bool
+
+    def down(self, in_channels: int) -> list[nn.Module]:
+        """Return the encoder's stages."""
+        one = (1,) * self.layers.dims
+        inputs, stem = in_channels, None
+        if self.residual:
+            inputs, stem = self.widths[0], self.layers.activated(in_channels, self.widths[0], self.kernels[0], one)
+        make = self.layers.residual if self.residual else self.layers.plain
+        channels = pairwise([inputs, *self.widths])
+        stages: list[nn.Module] = [
+            make(before, after, kernel, stride, count)
+            for (before, after), kernel, stride, count in zip(
+                channels, self.kernels, [one, *self.strides], self.blocks, strict=True
+            )
+        ]
+        return stages if stem is None else [nn.Sequential(stem, stages[0]), *stages[1:]]
+
+    def up(self) -> list[nn.Module]:
+        """Return the decoder's convolutions, coarsest first."""
+        one = (1,) * self.layers.dims
+        return [
+            self.layers.plain(2 * width, width, kernel, one, self.decoder_blocks)
+            for width, kernel in reversed(list(zip(self.widths, self.kernels, strict=True))[:-1])
+        ]
+
+    def enlarge(self) -> list[nn.Module]:
+        """Return transposed convolutions, coarsest first."""
+        steps = zip(pairwise(self.widths), self.strides, strict=True)
+        return [
+            TRANSPOSED[self.layers.dims](coarse, fine, stride, stride=stride)  # type: ignore[arg-type]
+            for (fine, coarse), stride in reversed(list(steps))
+        ]
+
+
+class StagedUNet(nn.Module):
+    """A U-Net ``(N, in_channels, *S) -> (N, num_classes, *S)`` logits.
+
+    With ``deep_supervision`` every stage of the decoder but the coarsest has logits, which `supervised` returns.
+    """
+
+    def __init__(self, stages: Stages, in_channels: int, num_classes: int, *, deep_supervision: bool) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(stages.down(in_channels))
+        self.enlarge = nn.ModuleList(stages.enlarge())
+        self.up = nn.ModuleList(stages.up())
+        heads = stages.widths[: len(stages.strides) - 1] if deep_supervision else []
+        self.heads = nn.ModuleList(
+            CONV[stages.layers.dims](width, num_classes, 1) for width in heads or stages.widths[:1]
+        )
+        self.factors = product(stages.strides)
+        self.single = stages.layers.norm != "instance"
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the finest stage.
+
+        Raises:
+            UsageError: an axis of the image is shorter than its strides together.
+        """
+        logits: torch.Tensor = self.heads[0](self._decoded(image)[0])
+        return logits
+
+    def supervised(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Return the logits of every stage that has some, finest first, each of its stage's size."""
+        return [head(features) for head, features in zip(self.heads, self._decoded(image), strict=False)]
+
+    def _decoded(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Return the features of the decoder's stages, finest first."""
+        check_input(image, self.factors, single=self.single)
+        skips = []
+        for stage in self.down:
+            image = stage(image)
+            skips.append(image)
+        features, decoded = skips.pop(), []
+        for enlarge, stage in zip(self.enlarge, self.up, strict=True):
+            skip = skips.pop()
+            features = stage(torch.cat((cut(enlarge(features), skip), skip), 1))
+            decoded.append(features)
+        return decoded[::-1]
+
+
+def build_nnunet(
+    *,
+    in_channels: int,
+    num_classes: int,
+    dims: int,
+    stages: int = 5,
+    width: int = 32,
+    max_width: int | None = None,
+    kernel_size: Any = 3,
+    strides: Any = 2,
+    residual: bool = False,
+    blocks: Sequence[int] | None = None,
+    decoder_blocks: int | None = None,
+    norm: str = "instance",
+    dropout: float = 0.0,
+    deep_supervision: bool = False,
+) -> StagedUNet:
+    """Return nnU-Net's network: ``width`` channels that double from stage to stage up to ``max_width``.
+
+    Raises:
+        UsageError: a kernel or a stride is no size, or there is not one number of blocks per stage.
+    """
+    if blocks is not None and len(blocks) != stages:
+        what = f"{list(blocks)!r} has {len(blocks)} items for {stages} stages"
+        raise UsageError("model.blocks", what, "Give one number for each stage, or none.")
+    if blocks is None:
+        blocks = [*_RESIDUAL_BLOCKS, *_RESIDUAL_BLOCKS[-1:] * stages][:stages] if residual else [2] * stages
+    widest = _WIDEST[dims] if max_width is None else max_width
+    plan = Stages(
+        Layers(dims, norm, dropout),
+        [min(width * 2**stage, widest) for stage in range(stages)],
+        odd("kernel_size", per_level("kernel_size", kernel_size, dims, stages)),
+        per_level("strides", strides, dims, stages - 1),
+        list(blocks),
+        decoder_blocks or (1 if residual else 2),
+        residual,
+    )
+    return StagedUNet(plan, in_channels, num_classes, deep_supervision=deep_supervision)

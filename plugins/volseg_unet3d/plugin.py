@@ -1,0 +1,179 @@
+"""Networks that need no encoder, described without importing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from volseg_core.api import Architecture, Param, hookimpl
+from volseg_unet3d.monai_described import monai_networks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CICEK = "arXiv:1606.06650"
+_LEE = "arXiv:1706.00120"
+_CONTEXT = ("in_channels", "num_classes", "dims")
+_LINEAR = {2: "bilinear", 3: "trilinear"}
+_ORDER = (
+    "Letters around each convolution: c convolution, g group norm, b batch norm, r ReLU, l leaky ReLU, e ELU, "
+    "d dropout, D dropout of channels. Group norm takes its statistics from the window, batch norm from training."
+)
+_KERNEL = "Kernel, odd: a number, a list per axis, or a list of lists per {}."
+_FACTOR = "{}: a number, a list per axis as [1, 2, 2], or a list of lists, one between each two {}."
+_JOINING = Param("choice", "sum", "How fine and enlarged features are joined.", choices=("sum", "concat"))
+
+
+@hookimpl
+def volseg_architectures() -> Iterable[Architecture]:
+    """Return the U-Nets of pytorch-3dunet, the stacked hourglass, nnU-Net's network and adapters to MONAI."""
+    return [*_unets(), *_residual_unets(), *_hourglasses(), _nnunet(), *monai_networks()]
+
+
+def _unets() -> list[Architecture]:
+    return [
+        Architecture(
+            name=f"unet{dims}d",
+            target="volseg_unet3d.unet:build_unet",
+            summary=f"U-Net of double convolutions in {dims}D, without an encoder of its own",
+            params=_sizes(4)
+            | {
+                "conv_upscale": Param(
+                    "choice", 2, "By how much the second convolution of a level widens the first.", choices=(1, 2)
+                ),
+                "upsample": _upsample("nearest", dims),
+                "dropout_prob": _probability("the letters d and D", 0.1),
+            },
+            wants=_CONTEXT,
+            dims=(dims,),
+            divisor=1,
+            min_size=8,
+            licence="Apache-2.0",
+            citation=_CICEK,
+        )
+        for dims in (3, 2)
+    ]
+
+
+def _residual_unets() -> list[Architecture]:
+    return [
+        Architecture(
+            name=name,
+            target=f"volseg_unet3d.unet:{builder}",
+            summary=summary,
+            params=_sizes(5)
+            | {
+                "upsample": _upsample("deconv", dims),
+                "joining": _JOINING,
+                "dropout_prob": _probability("the letters d and D", 0.1),
+            },
+            wants=_CONTEXT,
+            dims=(dims,),
+            divisor=1,
+            min_size=16,
+            licence="Apache-2.0",
+            citation=citation,
+        )
+        for name, builder, dims, summary, citation in (
+            ("residual-unet3d", "build_residual_unet", 3, "U-Net of residual blocks in 3D", _LEE),
+            (
+                "residual-unet-se3d",
+                "build_residual_unet_se",
+                3,
+                "U-Net of residual blocks with squeeze and excitation in 3D",
+                "arXiv:1803.02579",
+            ),
+            ("residual-unet2d", "build_residual_unet", 2, "U-Net of residual blocks in 2D", _LEE),
+        )
+    ]
+
+
+def _hourglasses() -> list[Architecture]:
+    body = {
+        "depth": Param("int", 4, "Levels.", min=1, max=8),
+        "start_channels": Param("int", 16, "Channels of the finest level; they double from level to level.", min=1),
+        "conv_kernel_size": Param("any", 3, "Kernel, odd: a number, or a list per axis."),
+        "batchnorm": Param("bool", True, "Batch norm after each ReLU."),
+        "resblocks": Param("bool", False, "Residual blocks."),
+    }
+    stacks = {"num_stacks": Param("int", 2, "Hourglasses in a row.", min=1)}
+    common: dict[str, Any] = {"wants": _CONTEXT, "divisor": 1, "min_size": 8, "licence": "Apache-2.0"}
+    return [
+        Architecture(
+            name="classic-unet",
+            target="volseg_unet3d.classic:build_classic_unet",
+            summary="U-Net with batch norm after ReLU and transposed convolutions",
+            params=body,
+            citation="arXiv:1505.04597",
+            **common,
+        ),
+        Architecture(
+            name="stacked-hourglass",
+            target="volseg_unet3d.hourglass:build_stacked_hourglass",
+            summary="U-Nets in a row, each of which refines the result of the one before",
+            params=stacks | body,
+            aliases=("hourglass",),
+            citation="arXiv:1603.06937",
+            **common,
+        ),
+    ]
+
+
+def _nnunet() -> Architecture:
+    return Architecture(
+        name="nnunet",
+        target="volseg_unet3d.nnunet:build_nnunet",
+        summary="nnU-Net's network: strided convolutions and instance norm, or a residual encoder",
+        params={
+            "stages": Param("int", 5, "Resolutions.", min=2, max=8),
+            "width": Param("int", 32, "Channels of the finest stage; they double from stage to stage.", min=1),
+            "max_width": Param("int?", None, "Most channels of a stage; null: 320 in 3D, 512 in 2D.", min=1),
+            "kernel_size": Param("any", 3, _KERNEL.format("stage")),
+            "strides": Param("any", 2, _FACTOR.format("Stride", "stages")),
+            "residual": Param("bool", False, "Residual blocks in the encoder."),
+            "blocks": Param(
+                "list[int]?", None, "Blocks of each stage; null: 2, or 1, 3, 4, 6, 6, ... residual ones.", min=1
+            ),
+            "decoder_blocks": Param(
+                "int?", None, "Convolutions of each stage of the decoder; null: 2, or 1 where residual.", min=1
+            ),
+            "norm": Param(
+                "choice",
+                "instance",
+                "Normalisation; batch alone does not depend on the window.",
+                choices=("instance", "batch", "group"),
+            ),
+            "dropout": _probability("each convolution", 0.0),
+            "deep_supervision": Param(
+                "bool", False, "Logits at coarser stages too, which `supervised` returns; the prediction is the finest."
+            ),
+        },
+        wants=_CONTEXT,
+        divisor=1,
+        min_size=17,
+        licence="Apache-2.0",
+        citation="doi:10.1038/s41592-020-01008-z",
+    )
+
+
+def _sizes(levels: int) -> dict[str, Param]:
+    return {
+        "f_maps": Param("any", 64, "Channels of the levels: a list, or a number that doubles from level to level."),
+        "num_levels": Param("int?", None, f"Levels; null: {levels}, or those of f_maps.", min=2, max=8),
+        "layer_order": Param("str", "gcr", _ORDER),
+        "num_groups": Param(
+            "int", 8, "Groups of a group norm, fewer where the channels are no multiple; 1 for fewer channels.", min=1
+        ),
+        "conv_kernel_size": Param("any", 3, _KERNEL.format("level")),
+        "pool_kernel_size": Param("any", 2, _FACTOR.format("Pooling", "levels")),
+    }
+
+
+def _upsample(default: str, dims: int) -> Param:
+    kinds = ("nearest", _LINEAR[dims], "deconv")
+    return Param(
+        "choice", default, "How coarse features are enlarged; deconv is a transposed convolution.", choices=kinds
+    )
+
+
+def _probability(what: str, default: float) -> Param:
+    return Param("float", default, f"Probability of dropout, for {what}.", min=0, max=1)
