@@ -178,15 +178,16 @@ class Examination:
 
     def _onnx(self, network: nn.Module) -> None:
         component = self.trial.component
-        if not component.exports_onnx or self.dims != 2 or not _can_export():  # noqa: PLR2004  (what the core exports)
+        if not component.exports_onnx or not _can_export():
             return
         from volseg_core.exporting.convert import ATTEMPTS, converted, parities
         from volseg_core.exporting.vectors import Vectors
 
         small, large = self._multiples()
         wanted = []
-        for shape in ((2, small, small), (1, large, small), (3, small, large)):
-            image = torch.randn(shape[0], self.channels, *shape[1:])
+        rest = [small] * (self.dims - 2)
+        for batch, *sizes in ((2, small, small), (1, large, small), (3, small, large)):
+            image = torch.randn(batch, self.channels, *rest, *sizes)
             with torch.no_grad():
                 wanted.append(Vectors(image.numpy(), np.asarray(network(image).numpy(), np.float32)))
         if component.export_rewrites:
@@ -194,7 +195,7 @@ class Examination:
                 self._copy(network)
             )
         failures = []
-        for attempt in ATTEMPTS["auto"][:2]:
+        for attempt in (each.of(self.dims) for each in ATTEMPTS["auto"][:2]):
             try:
                 parity = parities(converted(network, wanted[0].image, attempt), wanted)
             except Exception as error:  # noqa: BLE001  (exporters raise what they like)
