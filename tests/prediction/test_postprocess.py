@@ -74,7 +74,7 @@ def test_steps_follow_one_another_on_class_indices(trained, registry):
     plain = predicted(trained, registry).labels
     assert set(np.unique(plain)) > {0}
     swapped = predicted(trained, registry, "{use: swap, of: 1, to: 0}", "{use: swap, of: 2, to: 1}")
-    np.testing.assert_array_equal(swapped.labels, np.select([plain == 1, plain == 2], [0, 1], plain))
+    np.testing.assert_array_equal(swapped.labels, np.where(plain == 1, 0, np.where(plain == 2, 1, plain)))
     assert set(swapped.arrays) == {"labels"}
     assert [item["of"] for item in swapped.record["postprocess"]] == [1, 2]
 
