@@ -248,10 +248,15 @@ class Generator(Component):
 class Postprocess(Component):
     """``postprocess(labels (Z, Y, X)) -> labels or instances (Z, Y, X)``: integers, 0 is the background; numpy only.
 
-    What is given stays as it is. No recipe names such a component yet.
+    It is called with the class indices of the whole volume once all views are merged; what is given stays as it is.
+    ``gives`` is ``labels`` (class indices, which the next step receives) or ``instances`` (numbers of objects from 1
+    on, written as an array of their own; no step follows). Context: ``classes`` (names, in class order) and
+    ``spacing`` ((z, y, x) or None).
     """
 
     kind = "postprocess"
+
+    gives: str = "labels"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +111,7 @@ def used(installed: Installed) -> list[str]:
     own += ["-s", "metrics=[dice, volseg-metric/brand-new]", "-s", "data.augment=volseg-augmentation/brand-new"]
     runtime = ["-s", "predict.runtime=volseg-runtime/brand-new"]
     merge = ["-s", "predict.merge=volseg-merge/brand-new", "--quality", "high"]
+    clean = "postprocess=[{use: volseg-postprocess/brand-new, voxels: 100000000}]"
     encoder = ["-s", "model.encoder=volseg-encoder/brand-new", "-s", "model.encoder.width=2"]
     return installed.run(
         ["generate", "volseg-generator/brand-new", "-o", "cube.brandnew", "-s", "shape=[24,48,48]"],
@@ -132,6 +132,7 @@ def used(installed: Installed) -> list[str]:
         ],
         ["train", "slices", *volumes, "-o", "encoded", *SHORT, *encoder],
         ["export", "encoded"],
+        ["predict", "own", "cube.brandnew", "-o", "clean.h5", "-q", "-s", clean],
     )
 
 
@@ -198,7 +199,7 @@ def test_the_metric_agrees_with_its_definition(installed: Installed, used: list[
     assert float(scores["brand-new"]) == pytest.approx(abs(labels.mean() - truth.mean()), abs=1e-4)
 
 
-def test_the_postprocess_is_described(volseg_project: Callable[..., Any], installed: Installed) -> None:
-    env = {"PYTHONPATH": installed.environment["PYTHONPATH"]}
-    shown = volseg_project().run("show", "postprocess/volseg-postprocess/brand-new", env=env)
-    assert shown.out.startswith("postprocess volseg-postprocess/brand-new  (volseg-postprocess 0.1.0)")
+def test_the_postprocess_follows_the_merge(installed: Installed, used: list[str]) -> None:
+    assert record(installed, "clean")["postprocess"] == [{"use": "volseg-postprocess/brand-new", "voxels": 100_000_000}]
+    assert labels_in(installed.folder / "torch.h5").any()
+    assert not labels_in(installed.folder / "clean.h5").any(), "every object is smaller than that"

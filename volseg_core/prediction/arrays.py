@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from volseg_core.api import MergeResult, MergeState, Sink
     from volseg_core.model import ModelFile
     from volseg_core.prediction.plan import Plan
+    from volseg_core.prediction.postprocess import Held
     from volseg_core.volume.blocks import Block
 
 
@@ -56,7 +57,7 @@ def array_specs(model: ModelFile, shape: tuple[int, int, int], wanted: Sequence[
     return {name: known[name] for name in wanted}
 
 
-def write_result(merge: MergeState, block: Block, plan: Plan, model: ModelFile, sink: Sink | Memory) -> None:
+def write_result(merge: MergeState, block: Block, plan: Plan, model: ModelFile, sink: Sink | Memory | Held) -> None:
     """Write a finished block slab by slab: no array of the whole block is made beside the merge's state."""
     inside = block.inside()
     core = block.core

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from volseg_core.registry import Registry
 
 _TORCH = "torch"
+_KEYS = ("predict.", "postprocess", "data.reader")
 
 
 def model_and_recipe(
@@ -56,9 +57,9 @@ def model_and_recipe(
         file = model if isinstance(model, ModelFile) else read_model(model)
     if quality:
         overrides = [f"predict.quality={quality}", *overrides]
-    others = [item for item in overrides if not item.strip().startswith(("predict.", "data.reader"))]
+    others = [item for item in overrides if not item.strip().startswith(_KEYS)]
     if others:
-        raise UsageError(f"--set {others[0]}", "prediction only takes keys of predict and data.reader")
+        raise UsageError(f"--set {others[0]}", "prediction only takes keys of predict, postprocess and data.reader")
     if runtime != "auto":
         overrides = [*overrides, f"predict.runtime={runtime}"]
     chosen = any(item.strip().startswith("predict.runtime") for item in overrides)

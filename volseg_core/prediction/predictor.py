@@ -16,6 +16,7 @@ from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, array_specs, write_result
 from volseg_core.prediction.plan import Plan, check_input, make_plan
+from volseg_core.prediction.postprocess import Held, extra_arrays
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.provenance import made_with, versions, write_json
 from volseg_core.volume.blocks import Block, whole_volume
@@ -130,17 +131,21 @@ class Job:
         data, normaliser = self.read()
         writer = None if output is None else writer_for(self.catalog, output)
         record = _record(self, normaliser, writer)
-        specs = array_specs(self.model, source.shape, self.plan.wanted)
+        steps = self.recipe.postprocess if "labels" in self.plan.wanted else ()
+        specs = array_specs(self.model, source.shape, self.plan.wanted) | extra_arrays(steps, source.shape)
         sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
         with sink, progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
             _refuse_existing(sink.paths, overwrite=overwrite)
             segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
+            held = Held(self.catalog, steps, self.model, sink, specs["labels"], source.grid.spacing) if steps else None
 
             def segment(block: Block) -> None:
                 segmenter.block(data[(slice(None), *block.outer)], state)
-                write_result(state, block, self.plan, self.model, sink)
+                write_result(state, block, self.plan, self.model, held or sink)
 
             serial(segment, whole_volume(source.shape))
+            if held is not None:
+                held.finish()
             sink.commit()
         return sink, record
 
@@ -182,6 +187,7 @@ def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[s
         "views": [{"view": view.name, "weight": weight} for view, weight in job.plan.views],
         "reader": None if reader is None else reader.id,
         "merge": recipe.merge.to_dict(),
+        "postprocess": [use.to_dict() for use in recipe.postprocess],
         "runtime": recipe.runtime.to_dict(),
         "writer": None if writer is None else writer.id,
         "device": str(job.runtime.device),

@@ -55,6 +55,7 @@ class Recipe:
     augment: ComponentUse
     merge: ComponentUse
     runtime: ComponentUse
+    postprocess: tuple[ComponentUse, ...] = ()
     reader: ComponentUse | None = None
     generate: ComponentUse | None = None
     origins: Mapping[Path, str] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Recipe:
     def components(self) -> list[ComponentUse]:
         """Return every component that the recipe uses."""
         single = (self.architecture, self.encoder, self.augment, self.merge, self.runtime, self.reader, self.generate)
-        return [use for use in (*single, *self.losses, *self.metrics) if use is not None]
+        return [use for use in (*single, *self.losses, *self.metrics, *self.postprocess) if use is not None]
 
     def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some fields changed."""
@@ -88,6 +89,7 @@ class Recipe:
             "model": model,
             "loss": [use.to_dict() for use in self.losses],
             "metrics": [use.to_dict() for use in self.metrics],
+            "postprocess": [use.to_dict() for use in self.postprocess],
             "train": _block_dict(self.train),
             "predict": predict,
         }

@@ -22,7 +22,7 @@ SLOTS: dict[Path, str] = {
 }
 """Places of a recipe that hold one component: a name, or a mapping with ``use``."""
 
-LIST_SLOTS: dict[Path, str] = {("loss",): "loss", ("metrics",): "metric"}
+LIST_SLOTS: dict[Path, str] = {("loss",): "loss", ("metrics",): "metric", ("postprocess",): "postprocess"}
 """Places that hold a list of components."""
 
 

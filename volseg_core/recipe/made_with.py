@@ -23,8 +23,9 @@ _STAND_INS: dict[Path, str] = {
     ("data", "reader"): "data.reader=null",
     ("predict", "merge"): "predict.merge=mean",
     ("predict", "runtime"): "predict.runtime=torch",
+    ("postprocess",): "postprocess=[]",
 }
-"""Overrides that put a built-in in the place of a component; null leaves the reader to the file's suffix."""
+"""Overrides that do without a component; null leaves the reader to the file's suffix."""
 _LOCAL = "local/"
 _SHOWN = 3
 
@@ -130,9 +131,10 @@ def _ways_out(missing: list[_Used], source: RecipeSource, unused: Collection[Pat
     """Return how to get the plugins, and the overrides that do without them where there are such."""
     notes = _installs([item for item in missing if item.record is None])
     places = [path for item in missing for path in item.components]
-    if all(path in _STAND_INS for path in places):
+    stand_ins = dict.fromkeys(_STAND_INS.get(path) or _STAND_INS.get(path[:1]) for path in places)
+    if None not in stand_ins:
         in_onnx = is_unused(("model",), unused)
-        overrides = [_STAND_INS[path].replace("torch", "onnxruntime" if in_onnx else "torch") for path in places]
+        overrides = [str(item).replace("torch", "onnxruntime" if in_onnx else "torch") for item in stand_ins]
         instead = f"use a built-in:  {' '.join(f'--set {item}' for item in overrides)}"
         notes = [f"{notes[0]}      or {instead}", *notes[1:]] if notes else [instead]
     for item in missing:

@@ -40,6 +40,7 @@ _DEFAULT_SLOTS: dict[str, Any] = {
     "model": {"use": "unet", "encoder": {"use": "tu-tf_efficientnet_lite0"}},
     "loss": ["cross-entropy", "dice"],
     "metrics": ["dice", "iou"],
+    "postprocess": [],
     "data": {"augment": "standard"},
     "predict": {"merge": "mean", "runtime": "torch"},
 }
@@ -48,7 +49,7 @@ TRAINING: tuple[Path, ...] = (("loss",), ("metrics",), ("data", "augment"), ("da
 """Places of components that matter in training only."""
 NETWORK: tuple[Path, ...] = (_MODEL,)
 """The place of the network, which an exported model holds itself."""
-PREDICTION: tuple[Path, ...] = (("data", "reader"), ("predict", "merge"), ("predict", "runtime"))
+PREDICTION: tuple[Path, ...] = (("data", "reader"), ("predict", "merge"), ("predict", "runtime"), ("postprocess",))
 """Places of components that only matter around the network."""
 _TOP_KEYS = sorted({*BLOCKS, *(str(path[0]) for path in (*SLOTS, *LIST_SLOTS))})
 
@@ -95,6 +96,7 @@ def resolve(
         encoder=uses[_ENCODER],
         losses=lists["loss",],
         metrics=lists["metrics",],
+        postprocess=lists["postprocess",],
         augment=cast("ComponentUse", uses["data", "augment"]),
         merge=cast("ComponentUse", uses["predict", "merge"]),
         runtime=cast("ComponentUse", uses["predict", "runtime"]),
@@ -224,6 +226,10 @@ def _list(components: Components, layers: Layers, path: Path, kind: str) -> tupl
         components.errors.append(UsageError(layers.where(path), what, "For example: loss: [cross-entropy]"))
     uses = [components.use((*path, index), kind) for index in range(len(items))]
     found = tuple(use for use in uses if use is not None)
+    for use in found[:-1]:
+        if kind == "postprocess" and use.used and getattr(use.provided.component, "gives", "") == "instances":
+            what = f"{use.provided.component.name!r} gives instances, and a step that follows it takes labels"
+            components.errors.append(UsageError(use.where, what, "Put it last."))
     if found and len(found) == len(items) and all(use.start_epoch for use in found):
         what = "every loss starts later; one must start at epoch 0"
         components.errors.append(UsageError(layers.where(path), what))

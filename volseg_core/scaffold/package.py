@@ -26,7 +26,7 @@ _USAGE = {
     "merge": "volseg predict runs/slices scan.h5 -o segmented.h5 -s predict.merge={id}",
     "augmentation": "volseg train slices --data crop.h5 --labels labels.h5 -s data.augment={id}",
     "generator": "volseg generate {id} -o cube.h5",
-    "postprocess": "volseg show postprocess/{id}",
+    "postprocess": "volseg predict runs/slices scan.h5 -o segmented.h5 -s 'postprocess=[{id}]'",
     "runtime": "volseg predict runs/slices scan.h5 -o segmented.h5 -s predict.runtime={id}",
 }
 

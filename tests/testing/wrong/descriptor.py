@@ -58,7 +58,7 @@ WRONG = {
     "dims": (described(summary="works in 4D", dims=(3, 4)), "they are (3, 4)"),
     "wants": (
         described("wants_network", summary="wants what no postprocess gets", wants=("network",)),
-        "'network' is not one of none",
+        "'network' is not one of classes, spacing",
     ),
     "needs": (
         described(summary="needs something without a version rule", needs=("scipy 1.11",)),

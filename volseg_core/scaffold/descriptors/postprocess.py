@@ -16,6 +16,8 @@ def volseg_postprocessors() -> list[Postprocess]:
             params={"voxels": Param("int", 64, "Objects of fewer voxels are removed.", min=1)},
             dims=(2, 3),
             tasks=("multiclass", "binary"),
+            gives="labels",  # class indices, for the next step; or "instances": numbers of objects, a separate array
+            wants=(),  # of classes, spacing: what the target is called with
             needs=("scipy>=1.11",),
             licence="Apache-2.0",
         )

@@ -20,9 +20,20 @@ RULES = rules(
         "Where all is background, class 0, nothing appears",
         "Give instances numbers from 1 on, and leave 0 to the background.",
     ),
+    indices=(
+        "A postprocess that declares gives='labels' returns class indices that there are",
+        "Return classes of the labels, or declare gives='instances' for numbers of objects.",
+    ),
     deterministic=("The same labels give the same result", "Draw nothing at random, or from a fixed seed."),
     untouched=("It leaves the labels that it is given as they are", "Work on a copy."),
 )
+
+_CLASSES = ("background", "cell", "nucleus")
+_SPACING = (2.0, 0.5, 0.5)
+
+
+def _built(trial: Trial) -> Any:
+    return trial.build(classes=_CLASSES, spacing=_SPACING)
 
 
 def examine(trial: Trial, found: Findings) -> None:
@@ -32,7 +43,7 @@ def examine(trial: Trial, found: Findings) -> None:
             _one(trial, labels, found)
     with found.trying("works", "with background alone"):
         empty = np.zeros((4, 5, 6), np.uint8)
-        if np.asarray(trial.build()(empty)).any():
+        if np.asarray(_built(trial)(empty)).any():
             found.broke("background", "something does")
 
 
@@ -44,10 +55,12 @@ def _objects(shape: tuple[int, int, int]) -> Any:
 
 def _one(trial: Trial, labels: Any, found: Findings) -> None:
     given = labels.copy()
-    result = np.asarray(trial.build()(given))
+    result = np.asarray(_built(trial)(given))
     if result.shape != labels.shape or result.dtype.kind not in "iu":
         found.broke("shape", f"labels of shape {labels.shape} become {result.dtype} of shape {result.shape}")
+    elif trial.component.gives == "labels" and not 0 <= result.min() <= result.max() < len(_CLASSES):
+        found.broke("indices", f"of {len(_CLASSES)} classes it gives indices from {result.min()} to {result.max()}")
     if not np.array_equal(given, labels):
         found.broke("untouched", "it changed them")
-    if not np.array_equal(trial.build()(labels.copy()), result):
+    if not np.array_equal(_built(trial)(labels.copy()), result):
         found.broke("deterministic", "the second result is another")
