@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,22 @@ class OnnxRuntime:
         self._input, self._output = image.name, self._session.get_outputs()[0].name
         self._fixed = image.shape[0] if isinstance(image.shape[0], int) else None
         self._batches: dict[tuple[int, ...], int] = {}
+        if self.device != "cpu":
+            self._warm_up(str(model))
+
+    def _warm_up(self, where: str) -> None:
+        """Run one small batch, so that a GPU that cannot execute the model says so before a volume is read.
+
+        A graph with free sizes tells only in volseg's metadata which ones suit it; without them there is none.
+        """
+        shape = smallest_input(self._session.get_inputs()[0].shape, self._session.get_modelmeta().custom_metadata_map)
+        if shape is None:
+            return
+        try:
+            self.run(np.zeros(shape, np.float32))
+        except (MemoryError, RuntimeError) as error:
+            raise ResourceError(where, f"cannot be executed on {self.device} ({_line(error)})", _HINT) from None
+        self._batches.clear()
 
     def run(self, batch: np.ndarray[Any, Any]) -> Any:
         """Return the logits of a batch.
@@ -123,6 +140,23 @@ class OnnxRuntime:
     def free_bytes(self) -> int | None:
         """Return the free memory of the GPU, or None on a CPU or where nothing tells."""
         return self._arrays.free() if self._arrays is not None else None
+
+
+def smallest_input(shape: list[Any], metadata: dict[str, str]) -> tuple[int, ...] | None:
+    """Return the shape of the smallest batch that a model takes, or None where nothing tells.
+
+    ``shape`` is that of its input, with names where a size is free; ``metadata`` holds ``volseg.spec``.
+    """
+    try:
+        spec = json.loads(metadata["volseg.spec"])
+        step = int(spec["divisor"])
+        least = -(-max(int(spec["min_size"]), 1) // step) * step
+    except (KeyError, TypeError, ValueError):
+        least = 0
+    sizes = [size if isinstance(size, int) else least for size in shape[2:]]
+    if not all(sizes) or not isinstance(shape[1], int):
+        return None
+    return (shape[0] if isinstance(shape[0], int) else 1, shape[1], *sizes)
 
 
 class _Torch:

@@ -63,6 +63,24 @@ def test_noise_is_an_error_or_harmless(tmp_path_factory, noise):
     assert header.graph
 
 
+def test_metadata_that_would_fill_the_memory_is_refused(tmp_path):
+    key, value = b"\x0a\x01k", b"x" * (1 << 20)
+    entry = key + b"\x12" + varint(len(value)) + value
+    field = b"\x72" + varint(len(entry)) + entry  # metadata_props, field 14
+    (tmp_path / "m.onnx").write_bytes(field * 65)
+    with pytest.raises(DataError, match="carries more than 64 MiB of metadata; refused"):
+        read_header(tmp_path / "m.onnx")
+
+
+def varint(number):
+    """Return a number as protobuf writes it."""
+    digits = []
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*digits, number])
+
+
 def test_weights_in_other_files_are_refused(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(model(external=True).SerializeToString())

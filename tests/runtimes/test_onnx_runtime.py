@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from volseg_core.errors import DataError, ResourceError, UsageError
-from volseg_runtimes.onnx_runtime import OnnxRuntime
+from volseg_runtimes.onnx_runtime import OnnxRuntime, smallest_input
 
 
-def write_doubling(path, batch="n", kind=TensorProto.FLOAT):
+def write_doubling(path, batch="n", kind=TensorProto.FLOAT, window=("h", "w")):
     """Write a network that doubles its input."""
-    sizes = [batch, 2, "h", "w"]
+    sizes = [batch, 2, *window]
     graph = helper.make_graph(
         [helper.make_node("Add", ["image", "image"], ["logits"])],
         "net",
@@ -82,6 +84,49 @@ def test_on_a_gpu_the_last_batch_gets_the_shape_of_the_first(doubling):
         batch = np.full((count, 2, 4, 4), count, np.float32)
         np.testing.assert_array_equal(runtime.run(batch), 2 * batch)
     assert shapes == [(4, 2, 4, 4)] * 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "spec", "expected"),
+    [
+        (["batch", 1, "height", "width"], {"divisor": 32, "min_size": 40}, (1, 1, 64, 64)),
+        (["batch", 3, "height", "width"], {"divisor": 1, "min_size": 16}, (1, 3, 16, 16)),
+        ([2, 1, 96, 128], None, (2, 1, 96, 128)),
+        (["batch", 1, "depth", "height", "width"], {"divisor": 8, "min_size": 8}, (1, 1, 8, 8, 8)),
+        (["batch", 1, "height", "width"], None, None),
+        (["batch", "channels", 64, 64], {"divisor": 8, "min_size": 8}, None),
+    ],
+)
+def test_the_smallest_batch_suits_the_network(shape, spec, expected):
+    metadata = {} if spec is None else {"volseg.spec": json.dumps(spec)}
+    assert smallest_input(shape, metadata) == expected
+
+
+def test_a_model_is_warmed_up_with_one_batch_that_leaves_no_trace(tmp_path):
+    """What happens on a GPU, looked at on the CPU: the batch is executed, and later batches choose their own size."""
+    runtime = OnnxRuntime(model=write_doubling(tmp_path / "m.onnx", window=(8, 16)), device="cpu", threads=1)
+    ran, session = [], runtime._session
+
+    class Recorder:
+        def __getattr__(self, name):
+            return getattr(session, name)
+
+        def run(self, names, feeds):
+            ran.append(feeds["image"].shape)
+            return session.run(names, feeds)
+
+    runtime._session = Recorder()
+    runtime._warm_up("m.onnx")
+    assert ran == [(1, 2, 8, 16)]
+    assert runtime._batches == {}
+
+    def fails(*_):
+        message = "no kernel image is available"
+        raise RuntimeError(message)
+
+    runtime.run = fails
+    with pytest.raises(ResourceError, match=r"m\.onnx: cannot be executed on cpu \(no kernel image is available\)"):
+        runtime._warm_up("m.onnx")
 
 
 def test_memory_that_runs_out_on_the_device_is_a_memory_error(doubling):

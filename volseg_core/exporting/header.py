@@ -61,11 +61,18 @@ def read_header(path: Path) -> Header:
             header = _model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     except OSError as error:
         raise DataError(where, f"cannot be read ({error.strerror})") from None
+    except _TooLargeError:
+        what = f"carries more than {_MAX_METADATA >> 20} MiB of metadata; refused"
+        raise DataError(where, what, "No model of volseg does.") from None
     except (ValueError, IndexError):
         raise DataError(where, "is not an ONNX file, or is truncated") from None
     if not header.graph:
         raise DataError(where, "is not an ONNX file: it holds no graph")
     return header
+
+
+class _TooLargeError(Exception):
+    """The metadata would fill the memory."""
 
 
 def check_safe(header: Header, path: Path) -> None:
@@ -90,8 +97,7 @@ def _model(content: memoryview) -> Header:
         if number == _METADATA:
             size += len(body)
             if size > _MAX_METADATA:
-                problem = "metadata"
-                raise ValueError(problem)
+                raise _TooLargeError
             key, text = _strings(body, 1, 2)
             header.metadata[key] = text
         elif number == _OPSET:
