@@ -6,6 +6,7 @@ voxel of: features are enlarged to the size of those that they join.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,7 @@ def build_residual_unet(
     upsample: str = "deconv",
     joining: str = "sum",
     dropout_prob: float = 0.1,
+    attention: bool = False,
 ) -> UNet:
     """Return a residual U-Net (Lee et al. 2017, arXiv:1706.00120), 5 levels unless told otherwise.
 
@@ -177,35 +179,12 @@ def build_residual_unet(
     order = LayerOrder(layer_order, dims, num_groups, dropout_prob)
     levels = widths(f_maps, num_levels, 5)
     sizes = _sizes(conv_kernel_size, pool_kernel_size, dims, len(levels))
-    plan = Plan(order, levels, *sizes, upsample=upsample, joining=joining, residual=True)
+    plan = Plan(order, levels, *sizes, upsample=upsample, joining=joining, residual=True, attention=attention)
     return UNet(plan, in_channels, num_classes)
 
 
-def build_residual_unet_se(
-    *,
-    in_channels: int,
-    num_classes: int,
-    dims: int,
-    f_maps: Any = 64,
-    num_levels: int | None = None,
-    layer_order: str = "gcr",
-    num_groups: int = 8,
-    conv_kernel_size: Any = 3,
-    pool_kernel_size: Any = 2,
-    upsample: str = "deconv",
-    joining: str = "sum",
-    dropout_prob: float = 0.1,
-) -> UNet:
-    """Return a residual U-Net with squeeze and excitation in every block (Roy et al. 2018, arXiv:1803.02579).
-
-    Raises:
-        UsageError: a size or the order of layers is none.
-    """
-    order = LayerOrder(layer_order, dims, num_groups, dropout_prob)
-    levels = widths(f_maps, num_levels, 5)
-    sizes = _sizes(conv_kernel_size, pool_kernel_size, dims, len(levels))
-    plan = Plan(order, levels, *sizes, upsample=upsample, joining=joining, residual=True, attention=True)
-    return UNet(plan, in_channels, num_classes)
+build_residual_unet_se = functools.partial(build_residual_unet, attention=True)
+"""The same with squeeze and excitation in every block (Roy et al. 2018, arXiv:1803.02579)."""
 
 
 def _sizes(kernel: Any, pool: Any, dims: int, levels: int) -> tuple[list[Size], list[Size]]:

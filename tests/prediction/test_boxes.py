@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volseg_core.api import MergeResult
 from volseg_core.errors import ResourceError, UsageError
 from volseg_core.model import ModelSpec
 from volseg_core.prediction.blend import blend
@@ -52,9 +51,6 @@ class Recorder:
         whole = self.views.setdefault(view, np.zeros((self.classes, *self.shape)))
         whole[(slice(None), *where)] += np.asarray(probabilities)
         self.seen[where] += weight
-
-    def result(self, where: Any, wanted: Any = ("labels",)) -> MergeResult:
-        raise NotImplementedError
 
 
 class Voxelwise:
