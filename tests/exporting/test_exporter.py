@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -181,6 +183,23 @@ def test_what_cannot_be_exported_or_used_is_refused(untrained, exported, tmp_pat
             start_from=exported / "model.onnx",
             overrides=["model.encoder=resnet18"],
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"in_channels": 2}, "takes 1 channels, but its volseg.spec says 2. Export the model again."),
+        ({"task": "binary"}, "gives 3 channels of logits, but its volseg.spec means 1. Export the model again."),
+    ],
+)
+def test_a_graph_that_does_not_fit_its_spec_is_refused(exported, tmp_path, change, text):
+    proto = onnx.load(exported / "model.onnx")
+    for item in proto.metadata_props:
+        if item.key == "volseg.spec":
+            item.value = json.dumps(json.loads(item.value) | change)
+    onnx.save(proto, tmp_path / "other.onnx")
+    with pytest.raises(DataError, match=re.escape(text)):
+        read_model(tmp_path / "other.onnx")
 
 
 def test_a_model_of_others_is_named_for_what_it_lacks(exported, tmp_path):

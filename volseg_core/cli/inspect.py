@@ -73,6 +73,7 @@ def _model(ctx: click.Context, path: Path) -> dict[str, Any]:
         "dimensions": model.spec.dims,
         "channels": model.spec.in_channels,
         "axes": ", ".join(model.spec.axes),
+        "window": list(model.spec.window) or "any",
         "divisor": model.spec.divisor,
         "minimum size": model.spec.min_size,
         "normalisation": f"{model.spec.normalisation.kind}, clip {list(model.spec.normalisation.clip)}",
