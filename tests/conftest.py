@@ -101,6 +101,39 @@ def hook_module() -> Callable[..., types.ModuleType]:
     return make
 
 
+BUILD = """
+import os, sys
+from hatchling.build import build_wheel
+for folder in sys.argv[2:]:
+    os.chdir(folder)
+    build_wheel(sys.argv[1])
+"""
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+class Packages:
+    """Real packages: wheels built from source folders, and installed by pip; nothing is downloaded."""
+
+    @staticmethod
+    def build(folder: Path, *sources: Path) -> list[Path]:
+        """Build the wheel of each source into ``folder``, which is made, and return all that it holds."""
+        folder.mkdir(exist_ok=True)
+        subprocess.run([sys.executable, "-c", BUILD, folder, *sources], check=True, capture_output=True)
+        return sorted(folder.glob("*.whl"))
+
+    @staticmethod
+    def install(site: Path, *wheels: Path) -> Path:
+        """Install wheels into a folder for the path, which is returned."""
+        subprocess.run([*PIP, "install", "--no-deps", "--no-index", "--target", site, *wheels], check=True)
+        return site
+
+
+@pytest.fixture(scope="session")
+def packages() -> type[Packages]:
+    """Return `Packages`: ``packages.install(site, *packages.build(folder, source))``."""
+    return Packages
+
+
 @pytest.fixture(scope="session")
 def project_in() -> type[Project]:
     """Return `Project`, for fixtures that outlive one test: ``project_in(folder)``; the folder must exist."""

@@ -15,24 +15,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-
-
-def wheel_of(source: Path, folder: Path) -> tuple[Path, list[str]]:
-    """Build the wheel of a checkout into a folder and return it with the names that it holds."""
-    subprocess.run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
-    wheel = next(folder.glob("volseg-*.whl"))
+def names_in(wheel: Path) -> list[str]:
+    """Return the names of the files that a wheel holds."""
     with zipfile.ZipFile(wheel) as archive:
-        return wheel, archive.namelist()
+        return archive.namelist()
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A folder into which the built wheel is installed."""
+def site(tmp_path_factory, packages):
+    """A folder into which the built wheel is installed, and the names that the wheel holds."""
     folder = tmp_path_factory.mktemp("wheel")
-    wheel, names = wheel_of(ROOT, folder)
-    subprocess.run([*PIP, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel], check=True)
-    return folder / "site", names
+    (wheel,) = packages.build(folder, ROOT)
+    return packages.install(folder / "site", wheel), names_in(wheel)
 
 
 def run(site: Path, code: str) -> str:
@@ -84,7 +78,7 @@ def test_the_core_runs_with_its_plugins_absent(site, tmp_path):
     assert run(bare, code).split() == ["broken", "0"]
 
 
-def test_the_cluster_image_is_built_from_files_that_make_the_same_wheel(site, tmp_path):
+def test_the_cluster_image_is_built_from_files_that_make_the_same_wheel(site, tmp_path, packages):
     text = (ROOT / "volseg.def").read_text(encoding="utf-8")
     files = text.partition("%files\n")[2].partition("\n\n")[0]
     for source, target in map(str.split, files.splitlines()):
@@ -92,7 +86,8 @@ def test_the_cluster_image_is_built_from_files_that_make_the_same_wheel(site, tm
         place.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, place)
     image = tmp_path / "opt/volseg"
-    assert wheel_of(image / "source", tmp_path / "wheel")[1] == site[1]
+    (wheel,) = packages.build(tmp_path / "wheel", image / "source")
+    assert names_in(wheel) == site[1]
     command = [sys.executable, "tools/requirements.py", "all"]
     assert "torch" in subprocess.run(command, cwd=image, capture_output=True, text=True, check=True).stdout
     steps = [line.split()[1] for line in text.splitlines() if line.strip().startswith("tools/install-in-image ")]

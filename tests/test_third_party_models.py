@@ -152,11 +152,9 @@ RECIPE = {
     "train": {"epochs": 1, "steps": 2, "batch": 2},
     "predict": {"merge": "volseg-acme/gauss"},
 }
-BUILD = "import os, sys; os.chdir(sys.argv[2]); from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
-PIP = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--disable-pip-version-check"]
 
 
-def package(folder: Path, name: str, version: str, modules: dict[str, str]) -> Path:
+def package(packages, folder: Path, name: str, version: str, modules: dict[str, str]) -> Path:
     """Build a wheel and install it into a folder of its own, which is returned."""
     source = folder / f"{name}-{version}"
     inner = source / name.replace("-", "_")
@@ -165,18 +163,16 @@ def package(folder: Path, name: str, version: str, modules: dict[str, str]) -> P
         (inner / f"{module}.py").write_text(text)
     text = PYPROJECT.format(name=name, version=version, package=inner.name)
     (source / "pyproject.toml").write_text(text)
-    subprocess.run([sys.executable, "-c", BUILD, source / "dist", source], check=True, capture_output=True)
-    subprocess.run([*PIP, "--target", source / "site", *(source / "dist").glob("*.whl")], check=True)
-    return source / "site"
+    return packages.install(source / "site", *packages.build(source / "dist", source))
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory):
+def sites(tmp_path_factory, packages):
     folder = tmp_path_factory.mktemp("packages")
     return {
-        "acme": package(folder, "volseg-acme", "0.3.0", ACME),
-        "newer": package(folder, "volseg-acme", "0.4.0", ACME),
-        "lab": package(folder, "volseg-lab", "1.2", LAB),
+        "acme": package(packages, folder, "volseg-acme", "0.3.0", ACME),
+        "newer": package(packages, folder, "volseg-acme", "0.4.0", ACME),
+        "lab": package(packages, folder, "volseg-lab", "1.2", LAB),
     }
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,21 +51,13 @@ BROKEN = {
     "volseg-future": ("0.3.0", "volseg>=99", "import os\nopen(os.environ['FOOTPRINT'], 'w').close()"),
 }
 
-BUILD = """
-import os, sys
-from hatchling.build import build_wheel
-for folder in sys.argv[2:]:
-    os.chdir(folder)
-    build_wheel(sys.argv[1])
-"""
 
-
-def install(packages: Mapping[str, tuple[str, str, str]], folder: Path) -> Path:
+def install(packages: type[Any], texts: Mapping[str, tuple[str, str, str]], folder: Path) -> Path:
     """Build ``{name: (version, requirement, text of plugin.py)}`` and install all into ``folder/site``.
 
     Every package uses the same entry-point name: two distributions may.
     """
-    for name, (version, requires, text) in packages.items():
+    for name, (version, requires, text) in texts.items():
         package = name.replace("-", "_")
         source = folder / name / package
         source.mkdir(parents=True)
@@ -90,22 +80,17 @@ def install(packages: Mapping[str, tuple[str, str, str]], folder: Path) -> Path:
             main = "{package}.plugin"
             """)
         )
-    wheels, site = folder / "wheels", folder / "site"
-    wheels.mkdir()
-    subprocess.run([sys.executable, "-c", BUILD, wheels, *(folder / name for name in packages)], check=True)
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--target", site, *sorted(wheels.iterdir())], check=True)
-    return site
+    return packages.install(folder / "site", *packages.build(folder / "wheels", *(folder / name for name in texts)))
 
 
 @pytest.fixture(scope="session")
-def good_plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def good_plugins(tmp_path_factory: pytest.TempPathFactory, packages: type[Any]) -> dict[str, str]:
     """Return the environment in which volseg-acme 0.3.0, volseg-lab 1.2 and volseg-slow 1.0 are installed."""
-    return {"PYTHONPATH": str(install(GOOD, tmp_path_factory.mktemp("good")))}
+    return {"PYTHONPATH": str(install(packages, GOOD, tmp_path_factory.mktemp("good")))}
 
 
 @pytest.fixture(scope="session")
-def broken_plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def broken_plugins(tmp_path_factory: pytest.TempPathFactory, packages: type[Any]) -> dict[str, str]:
     """Return the environment in which every kind of bad plugin is installed; FOOTPRINT is written by an import."""
     folder = tmp_path_factory.mktemp("broken")
-    return {"PYTHONPATH": str(install(BROKEN, folder)), "FOOTPRINT": str(folder / "footprint")}
+    return {"PYTHONPATH": str(install(packages, BROKEN, folder)), "FOOTPRINT": str(folder / "footprint")}

@@ -16,17 +16,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples/volseg-example-plugin"
 ID = "volseg-example-plugin"
-PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(tmp_path_factory, packages):
     """Return the environment variables of a place where the built package is installed."""
     folder = tmp_path_factory.mktemp("example")
-    subprocess.run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, EXAMPLE], check=True)
-    wheel = next(folder.glob("*.whl"))
-    subprocess.run([*PIP, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel], check=True)
-    return {"PYTHONPATH": str(folder / "site")}
+    return {"PYTHONPATH": str(packages.install(folder / "site", *packages.build(folder, EXAMPLE)))}
 
 
 @pytest.fixture(scope="module")

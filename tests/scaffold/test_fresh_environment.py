@@ -9,6 +9,7 @@ import sysconfig
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,15 +47,15 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def fresh(tmp_path_factory: pytest.TempPathFactory, packages: Any) -> Environment:
     """Make an environment of volseg's wheel; its libraries are those of this one, and nothing is downloaded."""
     folder = tmp_path_factory.mktemp("fresh")
-    subprocess.run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT], check=True)
+    (wheel,) = packages.build(folder / "wheels", ROOT)
     venv.create(folder / "env", with_pip=False)
     environment = Environment(folder / "env" / "bin" / "python", folder)
     site = next((folder / "env" / "lib").glob("python*/site-packages"))
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    environment.install(next(folder.glob("volseg-*.whl")))
+    environment.install(wheel)
     return environment
 
 

@@ -17,8 +17,6 @@ import pytest
 from volseg_core.api import KINDS
 from volseg_core.scaffold import Names, create_package
 
-PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-
 SEVERAL = """
 import contextlib, io, json, sys
 from volseg_core.cli import main
@@ -64,15 +62,11 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(tmp_path_factory: pytest.TempPathFactory, packages: Any) -> Installed:
     folder = tmp_path_factory.mktemp("scaffold")
     for kind in KINDS:
         create_package(Names.checked(f"volseg-{kind}", kind, "brand-new"), folder / kind)
-    sources = [folder / kind for kind in KINDS]
-    wheels = folder / "wheels"
-    subprocess.run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, *sources], check=True)
-    install = [*PIP, "install", "--no-deps", "--no-index", "--target", folder / "site"]
-    subprocess.run([*install, *sorted(wheels.iterdir())], check=True)
+    packages.install(folder / "site", *packages.build(folder / "wheels", *(folder / kind for kind in KINDS)))
     return Installed(folder)
 
 
