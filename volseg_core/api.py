@@ -49,6 +49,7 @@ __all__ = [
     "Sample",
     "Sink",
     "Source",
+    "Target",
     "UsageError",
     "VolsegError",
     "Weights",
@@ -181,6 +182,7 @@ class Metric(Component):
     outputs: tuple[str, ...] = ()
     inputs: str = "classes"
     streaming: bool = True
+    truth: str = "target"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,9 +212,10 @@ class Merge(Component):
 
     ``state_bytes`` states the memory per voxel as an expression of ``classes``, for tables and the planner.
     ``any_order``: the result does not depend on the order of ``add``. ``gives``: what ``result`` can return, of
-    ``labels``, ``confidence``, ``probabilities``, ``entropy`` and ``variance``.
-    Context: ``views`` (names of the views, in the order of their numbers), ``classes`` (names, in class order) and
-    ``wanted`` (the arrays that `result` will be asked for).
+    ``labels``, ``confidence``, ``probabilities``, ``entropy``, ``variance`` and ``values``. Every head of a network has
+    a merge of its own; one that serves ``multilabel`` gives ``probabilities`` there, for ``regression`` ``values``.
+    Context: ``task``, ``views`` (names of the views, in the order of their numbers), ``classes`` (names, in class
+    order) and ``wanted`` (the arrays that `result` will be asked for).
     """
 
     kind = "merge"
@@ -260,6 +263,17 @@ class Postprocess(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target(Component):
+    """Makes what a network learns out of ids: ``maker(ids int32 (*S)) -> float32 (K, *S)``, NaN where it is not known.
+
+    Ids are 0 for the background, -1 where there is no label. The maker's ``names`` are those of the K channels.
+    Context: ``spacing`` (of the axes of the ids, or None) and ``dims``.
+    """
+
+    kind = "target"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Runtime(Component):
     """Executes the network: ``run(batch: numpy float32 (N, C, *S)) -> logits (N, num_classes, *S)`` and two more.
 
@@ -285,6 +299,7 @@ KINDS: dict[str, type[Component]] = {
         Augmentation,
         Generator,
         Postprocess,
+        Target,
         Runtime,
     )
 }
@@ -367,14 +382,16 @@ class MergeResult:
     """Arrays of one box: labels (class index, integer), the others float32.
 
     ``confidence`` is the winner's probability in [0, 1], ``probabilities`` (C, *box); ``entropy`` in [0, 1] is that of
-    the mean probabilities divided by log(C), and ``variance`` the sum over classes of the variance over views.
+    the mean probabilities divided by log(C), and ``variance`` the sum over classes of the variance over views. Where
+    the network gives no classes there are only ``probabilities`` of its channels, or its ``values`` (C, *box).
     """
 
-    labels: Any
+    labels: Any = None
     confidence: Any = None
     probabilities: Any = None
     entropy: Any = None
     variance: Any = None
+    values: Any = None
 
 
 class MergeState(Protocol):

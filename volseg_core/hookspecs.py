@@ -66,6 +66,11 @@ def volseg_postprocessors() -> Iterable[api.Postprocess]:  # type: ignore[empty-
 
 
 @hookspec
+def volseg_targets() -> Iterable[api.Target]:  # type: ignore[empty-body]
+    """Return what makes targets out of ids."""
+
+
+@hookspec
 def volseg_runtimes() -> Iterable[api.Runtime]:  # type: ignore[empty-body]
     """Return runtimes that execute networks."""
 
@@ -101,6 +106,7 @@ COLLECTING = {
     "augmentation": "volseg_augmentations",
     "generator": "volseg_generators",
     "postprocess": "volseg_postprocessors",
+    "target": "volseg_targets",
     "runtime": "volseg_runtimes",
 }
 """Hook that collects each kind of component."""

@@ -290,6 +290,7 @@ def suggest_labels(
     file, recipe = model_and_recipe(registry, model, quality, overrides, device)
     with open_volume(registry.catalog, volume, "data", recipe.reader) as source:
         chosen = box_size(source.shape, count, size, slabs=slabs)
+    classes = file.spec.only_classes("suggest-labels").classes
     done = predict(
         file,
         volume,
@@ -301,7 +302,7 @@ def suggest_labels(
         registry=registry,
         progress=progress,
     )
-    return rank(done.arrays[score], done.labels, file.spec.classes, chosen, count)
+    return rank(done.arrays[score], done.labels, classes, chosen, count)
 
 
 def export(

@@ -63,7 +63,7 @@ WANTS = {
     "encoder": ("name", "in_channels", "depth", "output_stride"),
     "loss": ("task", "num_classes", "ignore_index", "class_counts"),
     "metric": ("classes", "spacing", "task"),
-    "merge": ("views", "classes", "wanted"),
+    "merge": ("task", "views", "classes", "wanted"),
     "runtime": ("network", "model", "device", "threads"),
 }
 """Context values that the core gives to each kind."""
