@@ -160,7 +160,10 @@ def test_the_default_encoder_is_not_forced_on_an_architecture_that_can_do_withou
         ({"data": 5}, "data: 5 is not a mapping."),
         ({"trian": {}}, "trian: 'trian' is not in a recipe. Did you mean 'train'?"),
         ({"train": {"lrr": 1}}, "train.lrr: 'lrr' is not in 'train'. Did you mean 'lr'?"),
-        ({"task": "binry"}, "task: 'binry' is not one of multiclass, binary. Did you mean 'binary'?"),
+        (
+            {"task": "binry"},
+            "task: 'binry' is not one of multiclass, binary, multilabel, regression. Did you mean 'binary'?",
+        ),
         ({"classes": ["a"]}, "recipe: task 'multiclass' with 1 classes; binary has two, multiclass two or more."),
     ],
 )

@@ -233,7 +233,7 @@ class Head(Block):
 
     name: str = ""
     summary: str = ""
-    task: Literal["multiclass", "binary"] = "multiclass"
+    task: Literal["multiclass", "binary", "multilabel", "regression"] = "multiclass"
     classes: Auto | tuple[str, ...] | dict[str, Whole] = "auto"
     dims: Literal[2, 3] = 2
     made_with: dict[str, str] = {}
