@@ -154,10 +154,12 @@ class Encoder(Component):
 class Loss(Component):
     """A callable ``(output, target, valid=None) -> scalar``.
 
-    ``inputs`` is ``logits`` or ``probabilities``. ``ignore`` says how voxels without a label reach it:
-    ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``), ``index`` (-1 in
-    the target) or ``none``. Context: ``task, num_classes, ignore_index`` and ``class_counts`` (labelled training
-    voxels of each class in class order, or None where they are not known).
+    ``inputs`` is ``logits`` (of a regression the values) or ``probabilities``. ``ignore`` says how voxels without a
+    label reach it: ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``,
+    multilabel and regression ``(N, K, *S)``), ``index`` (-1 in the target) or ``none``. Context: ``task``,
+    ``num_classes`` (classes, 2 for binary; channels K of multilabel and regression), ``ignore_index`` and
+    ``class_counts`` (labelled training voxels of each class in class order, or None where they are not known, as
+    for multilabel and regression).
     """
 
     kind = "loss"

@@ -56,7 +56,7 @@ RULES = rules(
     fields=("The fields of a kind have values that the core knows", "Choose one of those that are named."),
 )
 
-TASKS = ("binary", "multiclass", "multilabel", "affinities", "regression", "distance", "instance")
+TASKS = ("binary", "multiclass", "multilabel", "regression")
 WANTS = {
     "postprocess": ("classes", "spacing"),
     "architecture": ("in_channels", "num_classes", "dims", "encoder"),
