@@ -49,6 +49,7 @@ __all__ = [
     "Sample",
     "Sink",
     "Source",
+    "Target",
     "UsageError",
     "VolsegError",
     "Weights",
@@ -238,6 +239,21 @@ class Augmentation(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target(Component):
+    """Makes what a head learns of the labels of a window: ``target(ids (*S) int32) -> (K, *S) float32``, numpy arrays.
+
+    ``ids`` are the augmented labels: -1 where there is none, 0 in the background, else numbers of objects (or classes).
+    The object has ``names``, one for each of the K channels. NaN stands where the target is not known: where ids are
+    -1, and wherever what is -1 or outside of the window might change it. What is made of a window equals what is made
+    of the whole volume wherever it is not NaN. It is called in the data workers, for every window.
+    ``tasks`` are ``multilabel`` (values in [0, 1]), ``regression`` or both.
+    Context: ``spacing`` (of the window's axes, or None) and ``dims``.
+    """
+
+    kind = "target"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generator(Component):
     """Makes synthetic volumes: ``target(**params).generate() -> Sample``."""
 
@@ -283,6 +299,7 @@ KINDS: dict[str, type[Component]] = {
         Writer,
         Merge,
         Augmentation,
+        Target,
         Generator,
         Postprocess,
         Runtime,
