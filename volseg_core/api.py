@@ -243,6 +243,21 @@ class Augmentation(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target(Component):
+    """Makes what a head learns of the labels of a window: ``target(ids (*S) int32) -> (K, *S) float32``, numpy arrays.
+
+    ``ids`` are the augmented labels: -1 where there is none, 0 in the background, else numbers of objects (or classes).
+    The object has ``names``, one for each of the K channels. NaN stands where the target is not known: where ids are
+    -1, and wherever what is -1 or outside of the window might change it. What is made of a window equals what is made
+    of the whole volume wherever it is not NaN. It is called in the data workers, for every window.
+    ``tasks`` are ``multilabel`` (values in [0, 1]), ``regression`` or both.
+    Context: ``spacing`` (of the window's axes, or None) and ``dims``.
+    """
+
+    kind = "target"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generator(Component):
     """Makes synthetic volumes: ``target(**params).generate() -> Sample``."""
 
@@ -262,17 +277,6 @@ class Postprocess(Component):
     kind = "postprocess"
 
     gives: str = "labels"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target(Component):
-    """Makes what a network learns out of ids: ``maker(ids int32 (*S)) -> float32 (K, *S)``, NaN where it is not known.
-
-    Ids are 0 for the background, -1 where there is no label. The maker's ``names`` are those of the K channels.
-    Context: ``spacing`` (of the axes of the ids, or None) and ``dims``.
-    """
-
-    kind = "target"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,9 +303,9 @@ KINDS: dict[str, type[Component]] = {
         Writer,
         Merge,
         Augmentation,
+        Target,
         Generator,
         Postprocess,
-        Target,
         Runtime,
     )
 }

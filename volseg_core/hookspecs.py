@@ -56,6 +56,11 @@ def volseg_augmentations() -> Iterable[api.Augmentation]:  # type: ignore[empty-
 
 
 @hookspec
+def volseg_targets() -> Iterable[api.Target]:  # type: ignore[empty-body]
+    """Return makers of what a head learns of the labels."""
+
+
+@hookspec
 def volseg_generators() -> Iterable[api.Generator]:  # type: ignore[empty-body]
     """Return generators of synthetic volumes."""
 
@@ -63,11 +68,6 @@ def volseg_generators() -> Iterable[api.Generator]:  # type: ignore[empty-body]
 @hookspec
 def volseg_postprocessors() -> Iterable[api.Postprocess]:  # type: ignore[empty-body]
     """Return steps that follow the merge."""
-
-
-@hookspec
-def volseg_targets() -> Iterable[api.Target]:  # type: ignore[empty-body]
-    """Return what makes targets out of ids."""
 
 
 @hookspec
@@ -104,9 +104,9 @@ COLLECTING = {
     "writer": "volseg_writers",
     "merge": "volseg_merges",
     "augmentation": "volseg_augmentations",
+    "target": "volseg_targets",
     "generator": "volseg_generators",
     "postprocess": "volseg_postprocessors",
-    "target": "volseg_targets",
     "runtime": "volseg_runtimes",
 }
 """Hook that collects each kind of component."""

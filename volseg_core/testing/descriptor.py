@@ -64,6 +64,7 @@ WANTS = {
     "loss": ("task", "num_classes", "ignore_index", "class_counts"),
     "metric": ("classes", "spacing", "task"),
     "merge": ("task", "views", "classes", "wanted"),
+    "target": ("spacing", "dims"),
     "runtime": ("network", "model", "device", "threads"),
 }
 """Context values that the core gives to each kind."""
@@ -74,6 +75,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "metric": {"better": ("higher", "lower"), "inputs": ("classes", "probabilities")},
     "merge": {"gives": GIVES},
     "postprocess": {"gives": ("labels", "instances")},
+    "target": {"tasks": ("multilabel", "regression")},
 }
 """Values of fields that have few."""
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -149,6 +151,8 @@ def _kind_fields(component: Any) -> Iterator[str]:
         yield f"divisor is {component.divisor} and min_size {component.min_size}; both are at least 1"
     if component.kind == "metric" and component.outputs[:1] != (component.name,):
         yield f"outputs is {component.outputs!r}, and its first is the metric's name"
+    if component.kind == "target" and not component.tasks:
+        yield "the target states no tasks, and what it makes is learnt as one of them"
     if component.kind == "encoder":
         for name, weights in component.weights.items():
             if not weights.source:

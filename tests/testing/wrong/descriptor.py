@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from volseg_core.api import Architecture, Metric, Param, Postprocess, Reader
+from volseg_core.api import Architecture, Metric, Param, Postprocess, Reader, Target
 
 MEMBER = "no function"
 LEAST = Param("int", 1, "Least size.", min=1)
@@ -127,6 +127,16 @@ ALSO_WRONG = [
         "fields",
         Metric(name="m", target="descriptor:right", summary="A metric.", outputs=("other",), licence="MIT"),
         "outputs is ('other',), and its first is the metric's name",
+    ),
+    (
+        "fields",
+        Target(name="t", target="target:Right", summary="A target.", licence="MIT"),
+        "the target states no tasks",
+    ),
+    (
+        "fields",
+        Target(name="t", target="target:Right", summary="A target.", tasks=("multiclass",), licence="MIT"),
+        "tasks is 'multiclass', which is not one of multilabel, regression",
     ),
 ]
 GIVEN = {
