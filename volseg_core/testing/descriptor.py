@@ -71,11 +71,16 @@ GIVES = ("labels", "confidence", "probabilities", "entropy", "variance")
 FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "architecture": {"encoder": ("required", "optional", "none")},
     "loss": {"inputs": ("logits", "probabilities"), "ignore": ("mask", "index", "none")},
-    "metric": {"better": ("higher", "lower"), "inputs": ("classes", "probabilities")},
+    "metric": {
+        "better": ("higher", "lower"),
+        "inputs": ("classes", "probabilities", "values"),
+        "truth": ("target", "instances"),
+    },
     "merge": {"gives": GIVES},
     "postprocess": {"gives": ("labels", "instances")},
 }
 """Values of fields that have few."""
+_VALUED = ("regression",)
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SUFFIX = re.compile(r"(\.[a-z0-9]+)+")
 _LINE = 120
@@ -149,6 +154,8 @@ def _kind_fields(component: Any) -> Iterator[str]:
         yield f"divisor is {component.divisor} and min_size {component.min_size}; both are at least 1"
     if component.kind == "metric" and component.outputs[:1] != (component.name,):
         yield f"outputs is {component.outputs!r}, and its first is the metric's name"
+    if component.kind == "metric" and (component.inputs == "values") != (tuple(component.tasks) == _VALUED):
+        yield f"inputs is {component.inputs!r} of tasks {component.tasks!r}; values are those of {_VALUED!r}, alone"
     if component.kind == "encoder":
         for name, weights in component.weights.items():
             if not weights.source:
