@@ -189,7 +189,7 @@ def detection_scores(prediction: Array, target: Array, overlaps: Any) -> dict[st
 
 @pytest.mark.parametrize("case", cases("instance_metrics"))
 def test_scores_of_objects(case: Case, arrays: Any) -> None:
-    """At 0.3, the fourth overlap of the cases, the reference counts one predicted object for two true ones: not ours."""
+    """At 0.3, the fourth overlap of the cases, the reference counts a merged object twice: ours begin at 0.5."""
     target, prediction = arrays(case, "gt", "seg")
     expected = case["expected"]
     for overlap in ("0.5", "0.75", "0.9"):
