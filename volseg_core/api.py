@@ -172,10 +172,15 @@ class Loss(Component):
 class Metric(Component):
     """``update(prediction, target, valid) / compute() -> dict[str, float] / reset()``, numpy only.
 
-    ``target`` (*S) holds class indices, -1 where there is none. ``inputs`` says what ``prediction`` is: ``classes``
-    (class indices, (*S)) or ``probabilities`` (float, (C, *S)). A ``streaming`` metric may be given any pieces of an
-    image; one that is not gets a whole slice (H, W) or volume (Z, Y, X) with every update.
-    Context: ``classes`` (names, in class order), ``spacing`` ((z, y, x) or None; a slice has its last two), ``task``.
+    ``inputs`` says what ``prediction`` is. With ``classes`` and ``probabilities``, ``target`` (*S) holds class indices,
+    -1 where there is none, and ``prediction`` is class indices (*S) or float probabilities (C, *S). In the task
+    ``multilabel``, which has no class indices, both are probabilities (K, *S), and ``target`` (float in [0, 1]) and
+    ``valid`` are (K, *S). With ``values``, which the task ``regression`` has, all three are (K, *S) too, of floats.
+    With ``truth`` ``instances`` instead of ``target``, ``target`` (*S) holds ids of objects whatever the task's own
+    target is made of: 0 for the background, -1 for none; ``valid`` is (*S).
+    A ``streaming`` metric may be given any pieces of an image; one that is not gets a whole slice (H, W) or volume
+    (Z, Y, X) with every update. Context: ``classes`` (names, in class order, or of the channels), ``spacing``
+    ((z, y, x) or None; a slice has its last two), ``task`` (``instance`` where the ids of two volumes are compared).
     """
 
     kind = "metric"
@@ -183,8 +188,8 @@ class Metric(Component):
     better: str = "higher"
     outputs: tuple[str, ...] = ()
     inputs: str = "classes"
-    streaming: bool = True
     truth: str = "target"
+    streaming: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ _UNSEEN = {
     "architecture": "dims, divisor, min_size and encoder",
     "encoder": "dims, strides and weights",
     "loss": "dims, tasks, inputs and ignore",
-    "metric": "dims, tasks, better, outputs, inputs and streaming",
+    "metric": "dims, tasks, better, outputs, inputs, truth and streaming",
     "reader": "suffixes, directories and lazy",
     "writer": "suffixes and directories",
     "merge": "any_order, state_bytes and gives",

@@ -68,16 +68,21 @@ WANTS = {
     "runtime": ("network", "model", "device", "threads"),
 }
 """Context values that the core gives to each kind."""
-GIVES = ("labels", "confidence", "probabilities", "entropy", "variance")
+GIVES = ("labels", "confidence", "probabilities", "entropy", "variance", "values")
 FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "architecture": {"encoder": ("required", "optional", "none")},
     "loss": {"inputs": ("logits", "probabilities"), "ignore": ("mask", "index", "none")},
-    "metric": {"better": ("higher", "lower"), "inputs": ("classes", "probabilities")},
+    "metric": {
+        "better": ("higher", "lower"),
+        "inputs": ("classes", "probabilities", "values"),
+        "truth": ("target", "instances"),
+    },
     "merge": {"gives": GIVES},
     "postprocess": {"gives": ("labels", "instances")},
     "target": {"tasks": ("multilabel", "regression")},
 }
 """Values of fields that have few."""
+_VALUED = ("regression",)
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SUFFIX = re.compile(r"(\.[a-z0-9]+)+")
 _LINE = 120
@@ -153,6 +158,8 @@ def _kind_fields(component: Any) -> Iterator[str]:
         yield f"outputs is {component.outputs!r}, and its first is the metric's name"
     if component.kind == "target" and not component.tasks:
         yield "the target states no tasks, and what it makes is learnt as one of them"
+    if component.kind == "metric" and (component.inputs == "values") != (tuple(component.tasks) == _VALUED):
+        yield f"inputs is {component.inputs!r} of tasks {component.tasks!r}; values are those of {_VALUED!r}, alone"
     if component.kind == "encoder":
         for name, weights in component.weights.items():
             if not weights.source:

@@ -96,6 +96,12 @@ WRONG = {
     ),
 }
 """The rule, a component that breaks it and what is seen."""
+
+
+def metric(**fields: Any) -> Metric:
+    return Metric(name="m", target="descriptor:right", outputs=("m",), licence="MIT", **fields)
+
+
 ALSO_WRONG = [
     ("target", described("MEMBER", summary="Is a string."), "'descriptor:MEMBER' is str"),
     ("keywords", described("anything", summary="Takes **kwargs."), "'least' disappears in its **kwargs"),
@@ -137,6 +143,26 @@ ALSO_WRONG = [
         "fields",
         Target(name="t", target="target:Right", summary="A target.", tasks=("multiclass",), licence="MIT"),
         "tasks is 'multiclass', which is not one of multilabel, regression",
+    ),
+    (
+        "fields",
+        metric(summary="takes classes of a regression", tasks=("regression",)),
+        "inputs is 'classes' of tasks ('regression',); values are those of ('regression',), alone",
+    ),
+    (
+        "fields",
+        metric(summary="takes values of any task", inputs="values"),
+        "inputs is 'values' of tasks (); values are those of",
+    ),
+    (
+        "fields",
+        metric(summary="takes values of two tasks", inputs="values", tasks=("regression", "multilabel")),
+        "values are those of ('regression',), alone",
+    ),
+    (
+        "fields",
+        metric(summary="asks for another truth", truth="ids"),
+        "truth is 'ids', which is not one of target, instances",
     ),
 ]
 GIVEN = {
