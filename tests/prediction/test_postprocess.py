@@ -111,8 +111,8 @@ def test_a_step_that_gives_something_else_is_refused_and_nothing_is_written(trai
     assert not list(tmp_path.glob("*seg*"))
 
 
-def test_nothing_follows_instances(trained, registry):
-    with pytest.raises(RecipeErrors, match=r"'objects' gives instances, and a step that follows it takes labels"):
+def test_a_step_takes_what_the_one_before_it_gives(trained, registry):
+    with pytest.raises(RecipeErrors, match=r"'swap' takes labels, and 'objects' before it gives instances"):
         predicted(trained, registry, "objects", "swap")
 
 

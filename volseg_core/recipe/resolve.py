@@ -16,6 +16,7 @@ from volseg_core.recipe.layers import LIST_SLOTS, SLOTS, Layers, Path, parse_ass
 from volseg_core.recipe.made_with import check_made_with
 from volseg_core.recipe.messages import translate
 from volseg_core.recipe.sources import IDENTITY_KEYS, OWN_KEYS, RecipeSource, chain, find_recipe
+from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -83,6 +84,7 @@ def resolve(
     }
     uses[_ENCODER] = _encoder(components, layers, uses[_MODEL])
     lists = {path: _list(components, layers, path, kind) for path, kind in LIST_SLOTS.items()}
+    _check_steps(lists["postprocess",], head, errors)
     if errors:
         raise RecipeErrors(list({str(error): error for error in errors}.values()))
     head = cast("Head", head)
@@ -226,14 +228,20 @@ def _list(components: Components, layers: Layers, path: Path, kind: str) -> tupl
         components.errors.append(UsageError(layers.where(path), what, "For example: loss: [cross-entropy]"))
     uses = [components.use((*path, index), kind) for index in range(len(items))]
     found = tuple(use for use in uses if use is not None)
-    for use in found[:-1]:
-        if kind == "postprocess" and use.used and getattr(use.provided.component, "gives", "") == "instances":
-            what = f"{use.provided.component.name!r} gives instances, and a step that follows it takes labels"
-            components.errors.append(UsageError(use.where, what, "Put it last."))
     if found and len(found) == len(items) and all(use.start_epoch for use in found):
         what = "every loss starts later; one must start at epoch 0"
         components.errors.append(UsageError(layers.where(path), what))
     return found
+
+
+def _check_steps(steps: Sequence[ComponentUse], head: Head | None, errors: list[VolsegError]) -> None:
+    """Note a step after the merge that cannot take what is there."""
+    if head is None or not all(use.used for use in steps):
+        return
+    try:
+        link_steps(steps, {"": HEAD_ARRAYS[head.task]})
+    except UsageError as error:
+        errors.append(error)
 
 
 def _encoder(components: Components, layers: Layers, model: ComponentUse | None) -> ComponentUse | None:

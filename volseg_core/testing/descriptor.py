@@ -58,7 +58,7 @@ RULES = rules(
 
 TASKS = ("binary", "multiclass", "multilabel", "affinities", "regression", "distance", "instance")
 WANTS = {
-    "postprocess": ("classes", "spacing"),
+    "postprocess": ("classes", "spacing", "taken"),
     "architecture": ("in_channels", "num_classes", "dims", "encoder"),
     "encoder": ("name", "in_channels", "depth", "output_stride"),
     "loss": ("task", "num_classes", "ignore_index", "class_counts"),
@@ -73,7 +73,10 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "loss": {"inputs": ("logits", "probabilities"), "ignore": ("mask", "index", "none")},
     "metric": {"better": ("higher", "lower"), "inputs": ("classes", "probabilities")},
     "merge": {"gives": GIVES},
-    "postprocess": {"gives": ("labels", "instances")},
+    "postprocess": {
+        "takes": ("labels", "instances", "probabilities", "values"),
+        "gives": ("labels", "instances", "same"),
+    },
 }
 """Values of fields that have few."""
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
