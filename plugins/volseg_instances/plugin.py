@@ -95,9 +95,9 @@ DISTANCE_WATERSHED = Postprocess(
         ),
         "threshold": Param("float", 0.5, "What a probability or a predicted distance must exceed."),
         "min_distance": Param(
-            "float", 5.0, "Seeds are the highest of a box that reaches so far, in the smallest edge of a voxel.", min=1
+            "float", 8.0, "Seeds are the highest of a box that reaches so far, in the smallest edge of a voxel.", min=1
         ),
-        "smooth": Param("float", 1.0, _SMOOTH, min=0),
+        "smooth": Param("float", 2.0, _SMOOTH, min=0),
         "halo": _HALO,
     },
     wants=("spacing", "taken"),

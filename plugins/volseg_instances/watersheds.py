@@ -28,7 +28,7 @@ class DistanceWatershed:
     """
 
     def __init__(
-        self, *, channel: int | None = None, threshold: float = 0.5, min_distance: float = 5.0, smooth: float = 1.0,
+        self, *, channel: int | None = None, threshold: float = 0.5, min_distance: float = 8.0, smooth: float = 2.0,
         halo: int = 32, spacing: Spacing | None = None, taken: str = LABELS,
     ) -> None:  # fmt: skip
         self.channel, self.threshold, self.taken = channel, threshold, taken
