@@ -165,16 +165,17 @@ def postprocess(
     output: PathLike | None = None,
     overrides: Sequence[str] = (),
     block: int | None = None,
+    instances: bool = False,
     overwrite: bool = False,
     registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Apply steps after the merge to a finished prediction, one after the other; no network is needed.
 
-    ``volume`` holds integers (Z, Y, X), which the first step takes as label ids, or as instances if it takes no labels;
-    or probabilities or values (K, Z, Y, X), of which bytes are divided by 255. ``steps`` are names of components,
-    ``overrides`` their parameters as ``NAME=VALUE``, of several steps as ``STEP.NAME=VALUE`` (a name or a position).
-    ``block`` is the largest edge of the blocks, by default about 32 million values with what surrounds them.
+    ``volume`` holds label ids (Z, Y, X), with ``instances`` numbers of objects; or probabilities or values
+    (K, Z, Y, X), of which bytes are divided by 255. ``steps`` are names of components, ``overrides`` their parameters
+    as ``NAME=VALUE``, of several steps as ``STEP.NAME=VALUE`` (a name or a position). ``block`` is the largest edge of
+    the blocks, which by default hold about 32 million values with what surrounds them.
 
     Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``instances`` (Z, Y, X)
     uint32, of each what the last step that gives it gave. With ``output`` they are written there.
@@ -193,6 +194,7 @@ def postprocess(
         output=None if output is None else Path(output),
         overwrite=overwrite,
         block=block,
+        instances=instances,
     )
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_INTEGERS, _FLOATS = (LABELS, INSTANCES), (PROBABILITIES, VALUES)
+_FLOATS = (PROBABILITIES, VALUES)
 
 
 def run_postprocess(
@@ -45,6 +45,7 @@ def run_postprocess(
     output: Path | None,
     overwrite: bool,
     block: int | None,
+    instances: bool,
 ) -> Prediction:
     """Apply steps; the arguments are those of `volseg_core.postprocess`.
 
@@ -56,8 +57,7 @@ def run_postprocess(
     if output is not None and output.exists() and not overwrite:
         raise DataError(str(output), "exists", "Use --overwrite to replace it, or another -o.")
     with open_volume(registry.catalog, volume, "labels") as source:
-        kinds = _INTEGERS if source.dtype.kind in "iub" and source.channels == 1 else _FLOATS
-        linked = link_steps(uses, {"": kinds})
+        linked = link_steps(uses, {"": _kinds(source, instances=instances)})
         classes = _classes(source) if linked[0].takes == LABELS else None
         chain = Chain(tuple(linked), {"": classes}, source.grid.spacing, block)
         layer = _layer(source, linked[0].takes, classes)
@@ -110,6 +110,17 @@ def _named(registry: Registry, name: str, steps: Sequence[str], ids: Sequence[st
         what = f"could be for {len(found)} of the steps" if found else "is for a step that is not used"
         raise UsageError(f"--set {item}", what, f"Write {steps[0]}.NAME=VALUE or 0.NAME=VALUE.")
     return found[0]
+
+
+def _kinds(source: VolumeSource, *, instances: bool) -> tuple[str, ...]:
+    """Return what a volume can be taken as."""
+    if source.dtype.kind not in "iub" or source.channels > 1:
+        if instances:
+            raise UsageError(
+                "--instances", f"{source.grid.source} holds {source.channels} x {source.dtype}, no numbers"
+            )
+        return _FLOATS
+    return (INSTANCES,) if instances else (LABELS,)
 
 
 def _classes(source: VolumeSource) -> ClassMap:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,13 +135,13 @@ def _agglomerate(affinities: Array, threshold: float, fragments: Array | None) -
 
 @contextmanager
 def _without_its_prints() -> Iterator[None]:
-    """Keep off standard output what waterz writes there from C++."""
+    """Keep off standard output what waterz writes there, from Python and from C++."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
             os.dup2(nowhere.fileno(), 1)
-        yield
+            yield
     finally:
         os.dup2(kept, 1)
         os.close(kept)

@@ -22,6 +22,7 @@ from volseg_core.cli.context import registry_of, start_output, verbosity
     multiple=True,
     help="A parameter of a step, which is named where there are several. Repeatable.",
 )
+@click.option("--instances", is_flag=True, help="The ids are those of objects (0 for none), not of classes.")
 @click.option("--block", type=click.IntRange(min=1), help="Largest edge of a block in voxels.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @verbosity
@@ -32,6 +33,7 @@ def postprocess(
     output: str,
     steps: tuple[str, ...],
     assignments: tuple[str, ...],
+    instances: bool,
     block: int | None,
     overwrite: bool,
     quiet: bool,
@@ -51,6 +53,7 @@ def postprocess(
         steps,
         output=output,
         overrides=assignments,
+        instances=instances,
         block=block,
         overwrite=overwrite,
         registry=registry,

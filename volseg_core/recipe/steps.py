@@ -72,7 +72,7 @@ def _first(use: ComponentUse, heads: Mapping[str, Sequence[str]]) -> Step:
     if not found:
         given = ", ".join(sorted({kind for kinds in among.values() for kind in kinds}))
         what = f"{use.provided.component.name!r} takes {' or '.join(takes(use))}, and there are {given}"
-        raise UsageError(use.where, what, "Put a step before it that makes them." if LABELS not in given else "")
+        raise UsageError(use.where, what, "Put a step before it that makes them.")
     head, kind = found[0]
     return Step(use, head, kind, _gives(use, kind), first=True)
 
