@@ -58,7 +58,7 @@ RULES = rules(
 
 TASKS = ("binary", "multiclass", "multilabel", "regression")
 WANTS = {
-    "postprocess": ("classes", "spacing"),
+    "postprocess": ("classes", "spacing", "taken"),
     "architecture": ("in_channels", "num_classes", "dims", "encoder"),
     "encoder": ("name", "in_channels", "depth", "output_stride"),
     "loss": ("task", "num_classes", "ignore_index", "class_counts"),
@@ -78,7 +78,10 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "truth": ("target", "instances"),
     },
     "merge": {"gives": GIVES},
-    "postprocess": {"gives": ("labels", "instances")},
+    "postprocess": {
+        "takes": ("labels", "instances", "probabilities", "values"),
+        "gives": ("labels", "instances", "same"),
+    },
     "target": {"tasks": ("multilabel", "regression")},
 }
 """Values of fields that have few."""
