@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.data.augment import augmented
+from volseg_core.data.augment import Space, augmented
 from volseg_core.data.sampling import Places, Window, as_window, box_shape
 from volseg_core.errors import DataError, UsageError
 from volseg_core.volume import SLICES, View, padded_size, symmetries
@@ -37,7 +37,8 @@ class Group:
     """Windows of one shape: of slices along one axis, or boxes, of one or more regions.
 
     In a ``turned`` group rows and columns are exchanged; ``share`` is the part of the slices that it stands for. Each
-    box takes one of the ``orientations``, which keep its shape.
+    box, once augmented, takes one of the ``orientations``, which keep its shape; ``thick`` is the axis that differs
+    from the others, if one does.
     """
 
     axis: int
@@ -46,6 +47,7 @@ class Group:
     turned: bool = False
     share: float = 1.0
     orientations: tuple[View, ...] = (View(),)
+    thick: int | None = None
 
     @property
     def dims(self) -> int:
@@ -70,16 +72,18 @@ class Group:
         return result
 
 
-def with_turns(groups: Sequence[Group], axes: str = "zyx") -> list[Group]:
+def with_turns(groups: Sequence[Group], axes: str = "zyx", *, mirrored: bool = True) -> list[Group]:
     """Return the groups with every oblong one of slices in both orientations, each half as often.
 
     An augmentation turns square windows by itself; oblong ones of a batch can only be turned together. Boxes take
-    every orientation that keeps their shape; where one of ``axes`` differs from the others, it stays in its place.
+    every orientation that keeps their shape, or unless ``mirrored`` those that are no mirror images; where one of
+    ``axes`` differs from the others, it stays in its place.
     """
     result = []
     for group in groups:
         if group.dims != SLICES:
-            alike = (view for view in symmetries(axes) if view.shape(group.window) == group.window)
+            views = (view for view in symmetries(axes) if mirrored or not view.mirrored)
+            alike = (view for view in views if view.shape(group.window) == group.window)
             result.append(replace(group, orientations=tuple(alike)))
             continue
         height, width = group.window
@@ -116,7 +120,8 @@ def window_groups(
                 check(tuple(window), region, letter)
                 _check_suits(window, divisor, minimum)
             found.setdefault(("zyx".index(letter), shape), []).append(region)
-    return [Group(axis, shape, tuple(members)) for (axis, shape), members in found.items()]
+    thick = "zyx".index(axes) if dims != SLICES and len(axes) == 1 else None
+    return [Group(axis, shape, tuple(members), thick=thick) for (axis, shape), members in found.items()]
 
 
 def window_shape(
@@ -210,8 +215,11 @@ class WindowDataset:
         normaliser = place.region.volume.normaliser
         image, labels = place.cut(group.view, group.window, self.neighbours)
         orientation = group.orientations[int(random.integers(len(group.orientations)))]
-        unit, labels = orientation.apply(normaliser.unit(image)), orientation.apply(labels)
-        unit, labels = augmented(self.augment, unit, labels, int(random.integers(2**31)))
+        space = None if group.dims == SLICES else Space(place.region.volume.grid.spacing, group.thick)
+        unit, truth = augmented(
+            self.augment, normaliser.unit(image), labels[np.newaxis], int(random.integers(2**31)), space
+        )
+        unit, labels = orientation.apply(unit), orientation.apply(truth[0])
         return as_window(normaliser.to_network(unit), labels, group.dims)
 
 

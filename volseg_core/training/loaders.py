@@ -49,14 +49,14 @@ def make_batches(prepared: Prepared, augment: Any) -> Batches:
     """Return the windows that a recipe trains on."""
     recipe, spec = prepared.recipe, prepared.spec
     rule, data = recipe.train, recipe.data
-    turned = bool(getattr(augment, "turns", False))
-    groups = with_turns(prepared.groups, spec.axes) if turned else prepared.groups
+    turned, mirrored = bool(getattr(augment, "turns", False)), bool(getattr(augment, "mirrors", True))
+    groups = with_turns(prepared.groups, spec.axes, mirrored=mirrored) if turned else prepared.groups
     windows = WindowDataset(groups, augment, rule.seed, data.sampler, len(spec.classes), spec.neighbours)
     plan = BatchPlan(groups, steps_per_epoch(rule, groups), rule.batch, rule.seed)
     if rule.teacher is None:
         return Batches(windows, plan)
     free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.divisor, spec.min_size, spec.dims)
-    free = with_turns(free, spec.axes) if turned else free
+    free = with_turns(free, spec.axes, mirrored=mirrored) if turned else free
     seed = rule.seed + _UNLABELLED_SEED
     return Batches(
         windows,
