@@ -36,12 +36,12 @@ def blurred(image: Image, sigmas: NDArray[np.float64]) -> Image:
     depth, rows, columns = (_kernel(sigma) for sigma in sigmas)
     one, border = np.ones(1, np.float32), cv2.BORDER_REFLECT_101
     result = np.empty(image.shape, np.float32)
-    for channel, into in zip(image, result, strict=True):
-        for plane, changed in zip(channel, into, strict=True):
-            changed[:] = cv2.sepFilter2D(np.ascontiguousarray(plane), -1, columns, rows, borderType=border)
-        if len(depth) > 1 and len(into) > 1:
-            flat = into.reshape(len(into), -1)
-            flat[:] = cv2.sepFilter2D(flat, -1, one, depth, borderType=border)
+    for index in np.ndindex(*image.shape[:2]):
+        result[index] = cv2.sepFilter2D(np.ascontiguousarray(image[index]), -1, columns, rows, borderType=border)
+    if len(depth) > 1 and image.shape[1] > 1:
+        flat = result.reshape(*image.shape[:2], -1)
+        for channel in range(len(flat)):
+            flat[channel] = cv2.sepFilter2D(flat[channel], -1, one, depth, borderType=border)
     return result
 
 
@@ -101,7 +101,7 @@ class Noise:
         )
         if not constant and not counted:
             return box
-        added = random.standard_normal(box.image.shape, np.float32)
+        added: Image = random.standard_normal(box.image.shape, dtype=np.float32)
         if counted:
             added *= np.sqrt(np.float32(constant**2) + np.float32(counted**2) * np.maximum(box.image, 0))
         else:

@@ -55,7 +55,7 @@ def examine_boxes(augment: Any, found: Findings) -> None:
 def make_box(shape: tuple[int, int, int, int]) -> tuple[Array, Array]:
     """Return an image with a bright ball off the centre, and truth (1, D, H, W): 1 there, -1 in a corner."""
     places = np.meshgrid(*((np.arange(size) + 0.5) / size - 0.4 for size in shape[1:]), indexing="ij")
-    ball = sum(place**2 for place in places) < 0.3**2
+    ball = np.square(places).sum(axis=0) < 0.3**2
     noise = np.random.default_rng(0).normal(0, 0.02, shape)
     image = np.clip(np.where(ball, 0.75, 0.25) + noise, 0, 1).astype(np.float32)
     truth = ball.astype(np.int32)
