@@ -85,9 +85,8 @@ def main() -> None:
             for used in (augment, slices)
         )
         print(f"{name:10} native {native:6.1f}, plane by plane {planes:6.1f}")
-    print(
-        f"step of the 3D U-Net of patches on {options.device}: {step_time(registry, options.window, options.device):.0f}"
-    )
+    whole = step_time(registry, options.window, options.device)
+    print(f"step of the 3D U-Net of patches on {options.device}: {whole:.0f}")
 
 
 if __name__ == "__main__":

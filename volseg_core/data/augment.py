@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from volseg_core.volume.labels import IGNORED
+from volseg_core.data.truth import unlabelled
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +24,7 @@ class Space:
 
 
 def augmented(augment: Any, unit: Array, truth: Array, seed: int, space: Space | None = None) -> tuple[Array, Array]:
-    """Return an augmented window: image (C, P, H, W) in [0, 1] with its truth (K, D, H, W).
+    """Return an augmented window: image (C, P, H, W) in [0, 1] with its truth (K, D, H, W), of the same type.
 
     ``space`` is given for boxes, where P = D; an augmentation with a method ``box`` takes them as they are. To others
     planes are channels, so that one draw moves all alike: the planes of a box, or those of a slice and its neighbours
@@ -37,7 +37,7 @@ def augmented(augment: Any, unit: Array, truth: Array, seed: int, space: Space |
     image = np.ascontiguousarray(np.moveaxis(unit.reshape(channels * planes, height, width), 0, -1))
     if space is None and _is_plain(truth):
         image, plane = augment(image, truth[0, 0].astype(np.int32), seed=seed)
-        truth = plane[np.newaxis, np.newaxis]
+        truth = plane[np.newaxis, np.newaxis].astype(truth.dtype)
     else:
         image, truth = _by_pixels(augment, image, truth, seed, stacked=space is None)
     height, width = truth.shape[-2:]
@@ -61,5 +61,5 @@ def _by_pixels(augment: Any, image: Array, truth: Array, seed: int, *, stacked: 
     pixels = np.arange(height * width, dtype=np.int32).reshape(height, width)
     image, moved = augment(image, pixels, seed=seed)
     drawn = truth.reshape(*truth.shape[:2], -1).take(np.maximum(moved, 0), axis=2)
-    drawn[..., moved < 0] = np.nan if truth.dtype.kind == "f" else IGNORED
+    drawn[..., moved < 0] = unlabelled(truth.dtype)
     return image[..., :planes], drawn

@@ -101,13 +101,12 @@ class Noise:
         )
         if not constant and not counted:
             return box
-        added: Image = random.standard_normal(box.image.shape, dtype=np.float32)
+        deviation: Image = np.full((1, 1, 1, 1), constant, np.float32)
         if counted:
-            added *= np.sqrt(np.float32(constant**2) + np.float32(counted**2) * np.maximum(box.image, 0))
-        else:
-            added *= np.float32(constant)
-        added += box.image
-        return replace(box, image=added)
+            deviation = np.sqrt(np.float32(constant**2) + np.float32(counted**2) * np.maximum(box.image, 0))
+        added: Image = random.standard_normal(box.image.shape, dtype=np.float32)
+        added *= deviation
+        return replace(box, image=np.add(added, box.image, out=added))
 
 
 def tones(

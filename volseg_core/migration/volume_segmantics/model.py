@@ -148,7 +148,7 @@ def write_imported(registry: Registry, checkpoint: Checkpoint, recipe: Recipe, p
     Raises:
         DataError: names or shapes of tensors differ from the recipe's network, or ``path`` cannot be written.
     """
-    from volseg_core.model import ModelSpec, write_model
+    from volseg_core.model import HeadSpec, ModelSpec, write_model
     from volseg_core.network import build_network, size_rules
     from volseg_core.provenance import made_with
     from volseg_core.volume import Normalisation
@@ -170,19 +170,17 @@ def write_imported(registry: Registry, checkpoint: Checkpoint, recipe: Recipe, p
     versions = made_with(recipe.components())
     classes = ClassMap(tuple(map(ClassName, range(count), checkpoint.classes)), tuple(recipe.data.ignore))
     axes = "zyx" if recipe.data.axes == "auto" else recipe.data.axes
-    head = recipe.head.model_copy(
-        update={"classes": {item.name: item.id for item in classes.classes}, "made_with": versions}
-    )
+    header = recipe.header.model_copy(update={"made_with": versions})
     data = recipe.data.model_copy(update={"axes": axes, "channels": 1})
     spec = ModelSpec(
-        task="multiclass",
+        heads=(HeadSpec("multiclass", classes),),
         in_channels=checkpoint.in_channels,
         neighbours=checkpoint.neighbours,
-        classes=classes,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=axes,
         divisor=divisor,
         min_size=minimum,
         made_with=versions,
     )
-    return write_model(path, network.state_dict(), spec, recipe.replace(head=head, data=data).to_dict())
+    recipe = recipe.named([classes]).replace(header=header, data=data)
+    return write_model(path, network.state_dict(), spec, recipe.to_dict())
