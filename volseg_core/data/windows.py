@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.data.augment import Space, augmented
+from volseg_core.data.cover import GridPlaces
 from volseg_core.data.sampling import Places, as_window, box_shape
 from volseg_core.data.truth import class_indices
 from volseg_core.errors import DataError, UsageError
@@ -74,6 +75,11 @@ class Group:
             layers = self.share * math.ceil(len(region.planes(self.axis)) / depth)
             result.append(layers * math.prod(max(1.0, size / edge) for size, edge in zip(plane, window, strict=True)))
         return result
+
+    @property
+    def weighted(self) -> list[float]:
+        """The counts, each times the weight of its volume."""
+        return [count * region.volume.weight for count, region in zip(self.counts, self.regions, strict=True)]
 
 
 def with_turns(groups: Sequence[Group], axes: str = "zyx", *, mirrored: bool = True) -> list[Group]:
@@ -210,14 +216,17 @@ class WindowDataset:
     ) -> None:
         self.groups, self.augment, self.seed, self.neighbours = list(groups), augment, seed, neighbours
         self.teachers = tuple(teachers)
-        self._places = [Places(group, sampler, classes) for group in self.groups]
+        self.places: list[Places | GridPlaces] = [
+            GridPlaces(group, sampler) if sampler and sampler.kind == "grid" else Places(group, sampler, classes)
+            for group in self.groups
+        ]
 
     def __getitem__(self, draw: Draw) -> Taught:
         """Return the window of a draw; the same draw always gives the same window."""
         epoch, number, index = draw
         group = self.groups[number]
         random = np.random.default_rng([self.seed, epoch, number, index, 1])
-        place = self._places[number].draw(random)
+        place = self.places[number].place(index, random)
         normaliser = place.region.volume.normaliser
         image, truth = place.cut(group.view, group.window, self.neighbours)
         orientation = group.orientations[int(random.integers(len(group.orientations)))]
@@ -233,7 +242,7 @@ class BatchPlan:
 
     def __init__(self, groups: Sequence[Group], steps: int, batch: int, seed: int) -> None:
         self.steps, self.batch, self.seed = steps, batch, seed
-        counts = np.array([sum(group.counts) for group in groups])
+        counts = np.array([sum(group.weighted) for group in groups])
         self._shares = counts / counts.sum()
         self.epoch = 0
 
