@@ -134,7 +134,7 @@ def _heads(catalog: Catalog, recipe: Recipe, pairs: Sequence[_Pair]) -> tuple[He
     found = []
     for head in recipe.heads:
         if head.target is not None:
-            found.append(made_head(catalog, recipe, head))
+            found.append(made_head(catalog, recipe, head, pairs[0].grid.spacing))
             continue
         if classes is None:
             classes = _classes(recipe, head, pairs)

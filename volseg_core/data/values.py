@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volseg_core.data.truth import build_target
 from volseg_core.errors import DataError, UsageError
 from volseg_core.model import HeadSpec
 from volseg_core.volume import ClassMap, ClassName
@@ -36,15 +37,16 @@ def named_classes(rule: HeadBlock, ignore: tuple[int, ...] = ()) -> ClassMap | N
     return None
 
 
-def made_head(catalog: Catalog, recipe: Recipe, head: Head) -> HeadSpec:
+def made_head(catalog: Catalog, recipe: Recipe, head: Head, spacing: Sequence[float] | None) -> HeadSpec:
     """Return a head whose target is made out of ids: its channels are named as its maker says, or the recipe.
+
+    ``spacing`` is that of the volumes (z, y, x), if any.
 
     Raises:
         UsageError: the recipe names another number of channels.
     """
     assert head.target is not None  # noqa: S101  (the caller's)
-    context = {"spacing": None, "dims": recipe.header.dims}
-    maker = catalog.build(head.target.provided, head.target.params, context, head.target.where)
+    maker = build_target(catalog, recipe, head.target, spacing)
     return HeadSpec(head.rule.task, _channels(head, tuple(maker.names)), head.name)
 
 
