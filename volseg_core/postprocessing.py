@@ -61,7 +61,7 @@ def run_postprocess(
         classes = _classes(source) if linked[0].takes == LABELS else None
         chain = Chain(tuple(linked), {"": classes}, source.grid.spacing, block)
         layer = _layer(source, linked[0].takes, classes)
-        record = {
+        record: dict[str, Any] = {
             "input": source.grid.source,
             "took": layer.kind,
             "postprocess": [use.to_dict() for use in uses],
@@ -144,7 +144,7 @@ def _layer(source: VolumeSource, kind: str, classes: ClassMap | None) -> Layer:
 
 def _floats(source: VolumeSource, box: Box) -> Array:
     """Return a box (K, z, y, x) as float32; of bytes 255 stands for 1."""
-    values = source.read(box).astype(np.float32)
+    values: Array = source.read(box).astype(np.float32)
     return values / 255 if source.dtype == np.uint8 else values
 
 

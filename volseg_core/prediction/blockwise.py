@@ -105,8 +105,9 @@ def apply_step(
     grid = _grid(running, layer, edge)
     with progress.task(running.name, len(grid), "blocks") as task:
         look = getattr(running.target, "look", None)
-        for block in BlockGrid(grid.shape, grid.counts).blocks() if look else ():
-            running.call(look, layer.read(block.core))
+        if look is not None:
+            for block in BlockGrid(grid.shape, grid.counts).blocks():
+                running.call(look, layer.read(block.core))
         if running.step.gives == LABELS:
             return _labels(running, layer, grid, most, scratch, task.advance)
         keeps = layer.kind == INSTANCES and len(grid) > 1
