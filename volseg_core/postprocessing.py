@@ -20,7 +20,7 @@ from volseg_core.recipe.resolve import resolve_component
 from volseg_core.recipe.steps import INSTANCES, LABELS, PROBABILITIES, VALUES, link_steps
 from volseg_core.volume import ClassMap
 from volseg_core.volume.grid import pieces
-from volseg_core.volume.labels import IGNORED, class_names
+from volseg_core.volume.labels import IGNORED, class_names, find_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,8 +125,6 @@ def _kinds(source: VolumeSource, *, instances: bool) -> tuple[str, ...]:
 
 def _classes(source: VolumeSource) -> ClassMap:
     """Return the classes of labels: the ids that there are, 0 for the background among them; negative ones are none."""
-    from volseg_core.volume.labels import find_ids
-
     found: set[int] = {0}
     for planes, rows in pieces(source.shape):
         found.update(find_ids(source.read((planes, rows, slice(0, source.shape[2])))[0], source.grid.source))
@@ -154,7 +152,8 @@ def _indices(source: VolumeSource, classes: ClassMap, box: Box) -> Array:
 
 
 def _objects(source: VolumeSource, box: Box) -> Array:
-    return np.maximum(source.read(box)[0].astype(np.int64), 0)
+    ids: Array = np.maximum(source.read(box)[0].astype(np.int64), 0)
+    return ids
 
 
 def _largest(source: VolumeSource) -> int:
