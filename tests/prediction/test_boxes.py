@@ -158,8 +158,8 @@ def test_a_batch_of_windows_that_exhausts_memory_is_halved(caplog: pytest.LogCap
 @pytest.mark.parametrize(("window", "size"), [((4, 8, 8), 8), ((64, 64, 64), 2), ((64, 128, 128), 1)])
 def test_on_a_cpu_small_boxes_go_in_batches_and_large_ones_one_by_one(window: Any, size: int) -> None:
     runtime = Voxelwise(voxels=10_000_000)
-    data = np.random.default_rng(0).integers(0, 255, (1, *(size + size // 2 for size in window)), dtype=np.uint8)
-    segmenter(runtime, [(View(), 1)], data, window=window, overlap=0.5)[0].block(data, Recorder())
+    data = np.random.default_rng(0).integers(0, 255, (1, *(2 * size for size in window)), dtype=np.uint8)
+    segmenter(runtime, [(View(), 1)], data, window=window, overlap=0)[0].block(data, Recorder())
     assert runtime.sizes == [size] * (8 // size)
 
 
