@@ -66,6 +66,28 @@ def test_a_constant_blend_is_the_plain_mean_and_a_gaussian_prefers_the_middle() 
     assert gaussian[0][17] > 0.5 > gaussian[0][31]
 
 
+@given(tilings())
+def test_joints_are_where_the_window_of_most_weight_changes(tiling: Tiling) -> None:
+    for axis, size in enumerate(tiling.shape):
+        weights = np.zeros((len(tiling.starts(axis)), size))
+        for row, start, profile in zip(weights, tiling.starts(axis), tiling.profiles(axis), strict=True):
+            row[start : start + tiling.window[axis]] = profile
+        joints = tiling.joints(axis)
+        assert all(0 < joint < size for joint in joints)
+        if tiling.blend == "constant":
+            changes = np.flatnonzero(np.diff(weights > 0, axis=1).any(0)) + 1
+            assert set(changes) <= set(joints)
+        elif tiling.overlap <= 0.5:
+            changes = np.flatnonzero(np.diff(weights.argmax(0))) + 1
+            assert all(min(abs(change - joint) for joint in joints) <= 1 for change in changes)
+
+
+def test_joints_of_windows_that_overlap_by_half() -> None:
+    joints = {blend: Tiling((32,), (16,), 0.5, blend).joints(0) for blend in BLENDS}
+    assert joints == {"gaussian": [12, 20], "crop": [12, 20], "constant": [8, 16, 24]}
+    assert Tiling((16,), (16,)).joints(0) == []
+
+
 def test_one_window_that_fits_has_weight_one() -> None:
     assert next(Tiling((4, 6), (4, 6)).weights()).tolist() == np.ones((4, 6)).tolist()
 

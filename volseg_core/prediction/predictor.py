@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arr
 from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.postprocess import Chain, Held, check_merge
 from volseg_core.prediction.scratch import Scratch
+from volseg_core.prediction.seams import measure_seams, seam_windows
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.provenance import made_with, versions, write_json
 from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from volseg_core.api import ArraySpec
     from volseg_core.catalog import Catalog, Provided
     from volseg_core.model import ModelFile
+    from volseg_core.prediction.seams import Seams
     from volseg_core.progress import Progress
     from volseg_core.recipe import Recipe
     from volseg_core.volume.normalise import Normaliser
@@ -44,6 +47,8 @@ class Prediction:
     arrays: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     paths: Sequence[Path] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+    seams: Seams | None = None
+    """How far windows show, where that was asked for and there is more than one window."""
 
     @property
     def labels(self) -> np.ndarray[Any, Any]:
@@ -68,8 +73,11 @@ def run_prediction(
     wanted: Sequence[str] = ("labels",),
     output: Path | None = None,
     overwrite: bool = False,
+    seams: bool = False,
 ) -> Prediction:
     """Segment a volume with a model; ``recipe`` is the model's own with the caller's changes to ``predict``.
+
+    With ``seams`` the middle of the volume is first predicted on two grids of windows, to measure how far they show.
 
     Raises:
         VolsegError: whatever is wrong with model, volume, device or output; the output is complete or absent.
@@ -80,13 +88,16 @@ def run_prediction(
         _refuse_existing([output], overwrite=overwrite)
     try:
         with opened_job(catalog, model, recipe, item, device=device, wanted=wanted) as job:
+            found = job.seams(progress) if seams else None
             sink, record = job.run(progress, output, overwrite=overwrite)
     except KeyboardInterrupt:
         raise Interrupted("prediction", "interrupted; nothing was written", "Start it again.") from None
+    if seams:
+        record["seams"] = found.as_dict() if found else None
     record["seconds"] = round(time.time() - start, 3)
     if output is not None:
         write_json(record_path(output), record)
-    return Prediction(getattr(sink, "arrays", {}), tuple(sink.paths), record)
+    return Prediction(getattr(sink, "arrays", {}), tuple(sink.paths), record, found)
 
 
 @contextmanager
@@ -125,7 +136,11 @@ class Job:
     chain: Chain | None
 
     def read(self) -> tuple[np.ndarray[Any, Any], Normaliser]:
-        """Return the volume (C, Z, Y, X) as stored and the normaliser fitted to it."""
+        """Return the volume (C, Z, Y, X) as stored and the normaliser fitted to it; it is read once."""
+        return self._scan
+
+    @cached_property
+    def _scan(self) -> tuple[np.ndarray[Any, Any], Normaliser]:
         data = np.ascontiguousarray(self.source.read())
         return data, self.model.spec.normalisation.fit(data, self.source.grid.source)
 
@@ -160,6 +175,12 @@ class Job:
                 held.finish(self.catalog, progress)
             sink.commit()
         return sink, record
+
+    def seams(self, progress: Progress) -> Seams | None:
+        """Measure how far windows show in the middle of the volume; None where there is one window."""
+        data, normaliser = self.read()
+        with progress.task("seams", seam_windows(self.plan, self.source.shape), self.plan.unit) as task:
+            return measure_seams(self.plan, self.runtime, normaliser, data, task.advance)
 
 
 def _chain(model: ModelFile, recipe: Recipe, source: VolumeSource) -> Chain | None:

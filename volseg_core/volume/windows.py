@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,6 +111,16 @@ class Tiling:
             for start, profile in zip(starts, raw, strict=True)
         ]
 
+    def joints(self, axis: int) -> list[int]:
+        """Return where along ``axis`` one window takes over from another: joint j parts voxels j - 1 and j.
+
+        That is where another window weighs most, or with ``constant`` blending where a window begins or ends.
+        """
+        starts, window = self.starts(axis), self.window[axis]
+        if self.blend == "constant":
+            return sorted({*starts[1:], *(start + window for start in starts[:-1])})
+        return [_handover(one, other, window) for one, other in pairwise(starts)]
+
     def _profile(self, index: int, starts: Sequence[int], window: int) -> np.ndarray[Any, Any]:
         if self.blend == "constant":
             return np.ones(window)
@@ -120,8 +130,8 @@ class Tiling:
             return bell
         profile = np.zeros(window)
         start = starts[index]
-        low = 0 if index == 0 else -(-(starts[index - 1] + window + start) // 2) - start
-        high = window if index == len(starts) - 1 else -(-(start + window + starts[index + 1]) // 2) - start
+        low = 0 if index == 0 else _handover(starts[index - 1], start, window) - start
+        high = window if index == len(starts) - 1 else _handover(start, starts[index + 1], window) - start
         profile[low:high] = 1
         return profile
 
@@ -133,3 +143,8 @@ class Tiling:
             for part in parts[1:]:
                 weight = weight[..., None] * part
             yield weight
+
+
+def _handover(start: int, following: int, window: int) -> int:
+    """Return the first voxel that is nearer to the centre of the following window."""
+    return -(-(start + window + following) // 2)
