@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import volseg_core
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.plan import Plan
 from volseg_core.prediction.seams import VISIBLE, Seams, _Kept, measure_seams, seam_windows
 from volseg_core.prediction.segment import Segmenter
@@ -54,7 +54,7 @@ PLAIN = View()
 
 
 def plan_of(window: Any, views: Any = (PLAIN,), dims: int = 3, **rule: Any) -> Plan:
-    spec = ModelSpec("multiclass", 1, CLASSES, Normalisation(), "zyx", divisor=4, min_size=4, dims=dims)
+    spec = ModelSpec((HeadSpec("multiclass", CLASSES),), 1, Normalisation(), "zyx", divisor=4, min_size=4, dims=dims)
     rule = PredictBlock(window=window, **rule)
     return Plan(tuple((view, 1) for view in views), ("labels",), rule, spec)
 

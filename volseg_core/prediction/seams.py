@@ -202,7 +202,7 @@ def _compared(plan: Plan, axes: Sequence[_Axis], one: Floats, other: Floats, bor
     difference = one - other
     for head, part in plan.parts:
         if head.task == "regression":
-            difference[part] /= max(float(one[part].std()), np.finfo(np.float32).tiny)
+            difference[part] /= float(one[part].std()) or 1.0
     near = np.zeros(difference.shape[1:], bool)
     steps = []
     for axis, joints in enumerate(borders):
@@ -232,4 +232,5 @@ def _decided(task: str, values: Floats) -> np.ndarray[Any, Any]:
         return values > 0.5  # noqa: PLR2004  (more likely than not)
     if task == "regression":
         return np.zeros((1, *values.shape[1:]), bool)
-    return values.argmax(0)[None]
+    labels: np.ndarray[Any, Any] = values.argmax(0)
+    return labels[None]
