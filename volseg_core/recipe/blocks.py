@@ -108,6 +108,7 @@ class DataBlock(Block):
     ignore: tuple[Whole, ...] = (-1,)
     channels: Positive | None = None
     independent: bool = False
+    lazy: Auto | bool = "auto"
 
     @field_validator("sampler", mode="before")
     @classmethod
