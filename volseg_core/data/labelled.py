@@ -20,6 +20,7 @@ from volseg_core.tasks import CLASS_TASKS
 from volseg_core.volume import ClassMap, Grid, Normalisation, Volume
 from volseg_core.volume.grid import pieces
 from volseg_core.volume.labels import IGNORED, class_names, find_ids
+from volseg_core.volume.resample import resample, resampled_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -173,6 +174,11 @@ def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike
     for item in items:
         with open_volume(catalog, item, "data", recipe.reader) as source:
             volume = Volume(held(source, lazy=lazy), source.grid)
+        if (target := recipe.data.resample) is not None:
+            shape = resampled_shape(volume.shape, volume.grid, target)
+            new = mapped if lazy else np.empty
+            grid = replace(volume.grid, spacing=target)
+            volume = Volume(resample(volume.data, shape, linear=True, new=new), grid)
         where = volume.grid.source
         if volume.data.shape[0] != channels:
             raise DataError(where, f"has {volume.data.shape[0]} channels but the labelled volumes have {channels}")
@@ -241,7 +247,19 @@ def _read_pair(
                 f"labels have shape {_shape(source.shape)} but {volume.grid.source} has {_shape(volume.shape)}",
                 "Data and labels must lie on the same voxels.",
             )
-        return _Pair(volume.data, volume.grid, held(source, lazy=lazy), where, class_names(source.attributes))
+        pair = _Pair(volume.data, volume.grid, held(source, lazy=lazy), where, class_names(source.attributes))
+        return _resampled(pair, recipe, linear=values, new=mapped if lazy else np.empty)
+
+
+def _resampled(pair: _Pair, recipe: Recipe, *, linear: bool, new: New) -> _Pair:
+    """Return a pair with voxels of the spacing that a recipe asks for; ids are those of the nearest voxel."""
+    target = recipe.data.resample
+    if target is None:
+        return pair
+    shape = resampled_shape(pair.image.shape[1:], pair.grid, target)
+    image = resample(pair.image, shape, linear=True, new=new)
+    labels = resample(pair.labels, shape, linear=linear, new=new)
+    return replace(pair, image=image, labels=labels, grid=replace(pair.grid, spacing=target))
 
 
 def _shape(shape: Sequence[int]) -> str:
