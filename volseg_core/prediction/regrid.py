@@ -14,7 +14,6 @@ from volseg_core.volume.resample import resample, resampled_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from volseg_core.api import ArraySpec, Sink
 
@@ -72,10 +71,6 @@ class Regrid(Memory):
         self._sink.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        self._sink.__exit__(kind, error, trace)
+    def __exit__(self, *raised: object) -> None:
+        leave: Any = self._sink.__exit__
+        leave(*raised)
