@@ -68,7 +68,7 @@ def test_classes_that_only_other_regions_hold_are_found_there(
     plain = labelled((4, 32, 32), np.zeros((4, 32, 32), np.int8))
     (group,) = window_groups([whole(plain), whole(rare)], "z", (8, 8), 8, 8)
     places = Places(group, SamplerBlock(kind="foreground", share=1.0), 3)
-    assert all(places.draw(np.random.default_rng(seed)).region.volume is rare for seed in range(20))
+    assert all(places.place(seed, np.random.default_rng(seed)).region.volume is rare for seed in range(20))
 
 
 def test_a_class_profile_counts_the_voxels_of_a_region(rare: Labelled) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from volseg_core.volume.grid import pieces
 from volseg_core.volume.labels import IGNORED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from volseg_core.catalog import Catalog
     from volseg_core.recipe import Recipe
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from volseg_core.recipe.blocks import HeadBlock
 
 Array = np.ndarray[Any, Any]
+New = Callable[[Any, Any], Array]
+"""Makes an array of a shape and a type, whatever it holds."""
 
 _MOST = 2**24
 """Ids below this survive a float32, in which augmentations move them."""
@@ -107,18 +110,23 @@ def _numbers(array: Array) -> Any:
             yield values
 
 
-def value_truth(labels: Array, head: HeadSpec, ignore: Sequence[int], where: str) -> Array:
+def value_truth(labels: Array, head: HeadSpec, ignore: Sequence[int], where: str, new: New = np.empty) -> Array:
     """Return labels (K, Z, Y, X) as float32 values, NaN = none; in those of a multilabel task ids to ignore are none.
+
+    ``new`` makes the array for them.
 
     Raises:
         DataError: other channels than the head's, infinities, or labels of a multilabel task beyond 0 and 1.
     """
     if len(labels) != len(head.classes):
         raise DataError(where, f"has {len(labels)} channels; the model gives {len(head.classes)}")
-    values = labels.astype(np.float32)
-    if head.task == "multilabel":
-        values[np.isin(labels, ignore)] = np.nan
-    low, high = float(np.nanmin(values, initial=0)), float(np.nanmax(values, initial=0))
+    values, low, high = new(labels.shape, np.float32), 0.0, 0.0
+    for box in boxes(labels):
+        part = labels[box].astype(np.float32)
+        if head.task == "multilabel":
+            part[np.isin(labels[box], ignore)] = np.nan
+        low, high = float(np.nanmin(part, initial=low)), float(np.nanmax(part, initial=high))
+        values[box] = part
     if head.task == "multilabel" and not 0 <= low <= high <= 1:
         what = f"holds values from {low:g} to {high:g}; labels of a multilabel task are 0 or 1"
         raise DataError(where, what, "Ids to leave out go to data.ignore; objects need a target, such as boundaries.")
@@ -127,8 +135,10 @@ def value_truth(labels: Array, head: HeadSpec, ignore: Sequence[int], where: str
     return values
 
 
-def object_ids(labels: Array, ignore: Sequence[int], where: str) -> Array:
+def object_ids(labels: Array, ignore: Sequence[int], where: str, new: New = np.empty) -> Array:
     """Return ids (1, Z, Y, X) int32, -1 where they are ignored or negative; large ids become consecutive ones.
+
+    ``new`` makes the array for them.
 
     Raises:
         DataError: labels that are not integers.
@@ -137,9 +147,20 @@ def object_ids(labels: Array, ignore: Sequence[int], where: str) -> Array:
         labels = labels.view(np.uint8)
     if labels.dtype.kind not in "iu":
         raise DataError(where, f"labels are {labels.dtype}; ids of objects must be integers")
-    left_out = np.isin(labels, np.array([item for item in ignore if item > 0], np.int64)) | (labels < 0)
-    if int(labels.max()) >= _MOST:
-        numbers, places = np.unique(np.maximum(labels, 0), return_inverse=True)
-        labels = places.reshape(labels.shape) + (0 if numbers[0] == 0 else 1)
-    ids: Array = np.where(left_out, IGNORED, labels).astype(np.int32)
+    numbers = np.zeros(1, labels.dtype)
+    if max(int(labels[box].max()) for box in boxes(labels)) >= _MOST:
+        for box in boxes(labels):
+            numbers = np.union1d(numbers, np.maximum(labels[box], 0))
+    left_out = np.array([item for item in ignore if item > 0], np.int64)
+    ids = new(labels.shape, np.int32)
+    for box in boxes(labels):
+        part = labels[box]
+        places = np.searchsorted(numbers, part) if len(numbers) > 1 else part
+        ids[box] = np.where(np.isin(part, left_out) | (part < 0), IGNORED, places)
     return ids
+
+
+def boxes(array: Array) -> Iterator[tuple[slice, ...]]:
+    """Yield boxes that cover an array (K, Z, Y, X), each of all its channels."""
+    for box in pieces(array.shape[1:]):
+        yield (slice(None), *box)

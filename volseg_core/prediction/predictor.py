@@ -18,6 +18,7 @@ from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
 from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.postprocess import Chain, Held, check_merge
+from volseg_core.prediction.regrid import Regrid, regridded, stored_specs
 from volseg_core.prediction.scratch import Scratch
 from volseg_core.prediction.seams import measure_seams, seam_windows
 from volseg_core.prediction.segment import Segmenter
@@ -111,24 +112,29 @@ def opened_job(
     wanted: Sequence[str] = ("labels",),
 ) -> Iterator[Job]:
     """Open a volume, check that the model can segment it as wanted, and load the network."""
-    with open_volume(catalog, item, "data", recipe.reader) as source:
-        check_input(model.spec, source.channels, source.grid.source, independent=source.grid.independent)
+    with open_volume(catalog, item, "data", recipe.reader) as stored:
+        check_input(model.spec, stored.channels, stored.grid.source, independent=stored.grid.independent)
+        source = regridded(stored, recipe.data.resample)
         chain = _chain(model, recipe, source) if "labels" in wanted else None
         kinds = dict.fromkeys((*wanted, *(chain.kinds_of_classes() if chain else ())))
         plan = make_plan(
             model.spec, recipe.predict, recipe.merge, source.shape, tuple(kinds), independent=source.grid.independent
         )
         asked = asked_arrays(plan, wanted, chain.needed() if chain else ())
-        yield Job(catalog, model, recipe, source, plan, _runtime(catalog, model, recipe, device), asked, chain)
+        yield Job(catalog, model, recipe, stored, source, plan, _runtime(catalog, model, recipe, device), asked, chain)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A prediction with everything decided; ``asked`` are the arrays to write, ``chain`` the steps that follow."""
+    """A prediction with everything decided; ``asked`` are the arrays to write, ``chain`` the steps that follow.
+
+    ``source`` is the volume on the grid of the network, ``stored`` as it was given; mostly they are one.
+    """
 
     catalog: Catalog
     model: ModelFile
     recipe: Recipe
+    stored: VolumeSource
     source: VolumeSource
     plan: Plan
     runtime: Any
@@ -159,7 +165,11 @@ class Job:
         record = _record(self, normaliser, writer)
         made = array_specs(self.plan, source.shape)
         specs = {name: made[name] for name in self.asked} | (self.chain.specs(source.shape) if self.chain else {})
-        sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
+        attributes = {**_attributes(self.model, self.stored), "provenance": record}
+        shape = self.stored.shape
+        sink = _sink(self.catalog, output, writer, stored_specs(specs, shape), attributes)
+        if self.source is not self.stored:
+            sink = Regrid(specs, sink, shape)
         with sink, Scratch(None if output is None else output.parent) as scratch:
             _refuse_existing(sink.paths, overwrite=overwrite)
             held = Held(self.chain, made, self.asked, sink, scratch) if self.chain else None
@@ -227,7 +237,8 @@ def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[s
         "model": str(model.path),
         "model_id": model.id,
         "input": job.source.grid.source,
-        "shape": list(job.source.shape),
+        "shape": list(job.stored.shape),
+        "resampled": None if job.source is job.stored else list(job.source.shape),
         "views": [{"view": view.name, "weight": weight} for view, weight in job.plan.views],
         "reader": None if reader is None else reader.id,
         "merge": recipe.merge.to_dict(),
