@@ -67,4 +67,4 @@ class Output:
             self.recipe.write_text(text, encoding="utf-8")
         except OSError as error:
             raise DataError(str(self.recipe), f"cannot be written ({error.strerror})") from None
-        return Imported(self.paths, transfer.left)
+        return Imported(self.paths, transfer.grouped())

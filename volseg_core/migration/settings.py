@@ -41,6 +41,13 @@ class Transfer:
         """Name settings that do not move."""
         self.left.append(Left((keys,) if isinstance(keys, str) else keys, why))
 
+    def grouped(self) -> list[Left]:
+        """Return what does not move, settings with one reason together, in the order of the reasons."""
+        by_reason: dict[str, list[str]] = {}
+        for item in self.left:
+            by_reason.setdefault(item.why, []).extend(item.keys)
+        return [Left(tuple(keys), why) for why, keys in by_reason.items()]
+
 
 class Settings:
     """The keys of a settings file, or of a section in it, whose keys are named after ``prefix``.
