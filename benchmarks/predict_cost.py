@@ -114,7 +114,7 @@ def run(network: torch.nn.Module, batch: torch.Tensor, layout: torch.memory_form
 
 def record(registry: Registry, model: ModelFile, scan: Path, settings: Sequence[str], every: int) -> Recorder:
     """Return the batches that a prediction gives to its network."""
-    recorder = Recorder(len(model.spec.classes), every)
+    recorder = Recorder(len(model.spec.heads[0].classes), every)
     recipe = resolve_recipe(registry, model.recipe, settings)
     with opened_job(registry.catalog, model, recipe, scan, device="cpu") as job:
         data, normaliser = job.read()

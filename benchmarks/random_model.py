@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from volseg_core.model import ModelFile, ModelSpec, read_model, write_model
+from volseg_core.model import HeadSpec, ModelFile, ModelSpec, read_model, write_model
 from volseg_core.network import build_network, size_rules
 from volseg_core.recipe import resolve_recipe
 from volseg_core.volume import ClassMap, ClassName, Normalisation
@@ -26,15 +26,13 @@ def write_random_model(
     names = ClassMap(tuple(ClassName(number, f"class {number}") for number in range(classes)))
     divisor, minimum = size_rules(recipe)
     spec = ModelSpec(
-        task="multiclass",
+        heads=(HeadSpec("multiclass", names),),
         in_channels=1,
-        classes=names,
         normalisation=Normalisation(),
         axes="zyx",
         divisor=divisor,
         min_size=minimum,
     )
-    head = recipe.head.model_copy(update={"classes": {item.name: item.id for item in names.classes}})
     network = build_network(registry.catalog, recipe, 1, classes, pretrained=False)
-    write_model(path, network.state_dict(), spec, recipe.replace(head=head).to_dict())
+    write_model(path, network.state_dict(), spec, recipe.named([names]).to_dict())
     return read_model(path)

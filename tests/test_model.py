@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from volseg_core.errors import DataError
-from volseg_core.model import WEIGHTS, ModelSpec, find_weights, read_header, read_model, write_model
+from volseg_core.model import WEIGHTS, HeadSpec, ModelSpec, find_weights, read_header, read_model, write_model
 from volseg_core.volume import ClassMap, ClassName, Normalisation
 
 if TYPE_CHECKING:
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 torch = pytest.importorskip("torch")
 
 SPEC = ModelSpec(
-    task="multiclass",
+    heads=(HeadSpec("multiclass", ClassMap((ClassName(0, "ground"), ClassName(7, "cell")), (-1, 255))),),
     in_channels=1,
-    classes=ClassMap((ClassName(0, "ground"), ClassName(7, "cell")), (-1, 255)),
     normalisation=Normalisation("percentile", (1.0, 99.0)),
     axes="zyx",
     divisor=32,

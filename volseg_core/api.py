@@ -49,6 +49,7 @@ __all__ = [
     "Sample",
     "Sink",
     "Source",
+    "Target",
     "UsageError",
     "VolsegError",
     "Weights",
@@ -153,10 +154,12 @@ class Encoder(Component):
 class Loss(Component):
     """A callable ``(output, target, valid=None) -> scalar``.
 
-    ``inputs`` is ``logits`` or ``probabilities``. ``ignore`` says how voxels without a label reach it:
-    ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``), ``index`` (-1 in
-    the target) or ``none``. Context: ``task, num_classes, ignore_index`` and ``class_counts`` (labelled training
-    voxels of each class in class order, or None where they are not known).
+    ``inputs`` is ``logits`` (of a regression the values) or ``probabilities``. ``ignore`` says how voxels without a
+    label reach it: ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``,
+    multilabel and regression ``(N, K, *S)``), ``index`` (-1 in the target) or ``none``. Context: ``task``,
+    ``num_classes`` (classes, 2 for binary; channels K of multilabel and regression), ``ignore_index`` and
+    ``class_counts`` (labelled training voxels of each class in class order, or None where they are not known, as
+    for multilabel and regression).
     """
 
     kind = "loss"
@@ -169,10 +172,15 @@ class Loss(Component):
 class Metric(Component):
     """``update(prediction, target, valid) / compute() -> dict[str, float] / reset()``, numpy only.
 
-    ``target`` (*S) holds class indices, -1 where there is none. ``inputs`` says what ``prediction`` is: ``classes``
-    (class indices, (*S)) or ``probabilities`` (float, (C, *S)). A ``streaming`` metric may be given any pieces of an
-    image; one that is not gets a whole slice (H, W) or volume (Z, Y, X) with every update.
-    Context: ``classes`` (names, in class order), ``spacing`` ((z, y, x) or None; a slice has its last two), ``task``.
+    ``inputs`` says what ``prediction`` is. With ``classes`` and ``probabilities``, ``target`` (*S) holds class indices,
+    -1 where there is none, and ``prediction`` is class indices (*S) or float probabilities (C, *S). In the task
+    ``multilabel``, which has no class indices, both are probabilities (K, *S), and ``target`` (float in [0, 1]) and
+    ``valid`` are (K, *S). With ``values``, which the task ``regression`` has, all three are (K, *S) too, of floats.
+    With ``truth`` ``instances`` instead of ``target``, ``target`` (*S) holds ids of objects whatever the task's own
+    target is made of: 0 for the background, -1 for none; ``valid`` is (*S).
+    A ``streaming`` metric may be given any pieces of an image; one that is not gets a whole slice (H, W) or volume
+    (Z, Y, X) with every update. Context: ``classes`` (names, in class order, or of the channels), ``spacing``
+    ((z, y, x) or None; a slice has its last two), ``task`` (``instance`` where the ids of two volumes are compared).
     """
 
     kind = "metric"
@@ -180,6 +188,7 @@ class Metric(Component):
     better: str = "higher"
     outputs: tuple[str, ...] = ()
     inputs: str = "classes"
+    truth: str = "target"
     streaming: bool = True
 
 
@@ -210,9 +219,10 @@ class Merge(Component):
 
     ``state_bytes`` states the memory per voxel as an expression of ``classes``, for tables and the planner.
     ``any_order``: the result does not depend on the order of ``add``. ``gives``: what ``result`` can return, of
-    ``labels``, ``confidence``, ``probabilities``, ``entropy`` and ``variance``.
-    Context: ``views`` (names of the views, in the order of their numbers), ``classes`` (names, in class order) and
-    ``wanted`` (the arrays that `result` will be asked for).
+    ``labels``, ``confidence``, ``probabilities``, ``entropy``, ``variance`` and ``values``. Every head of a network has
+    a merge of its own; one that serves ``multilabel`` gives ``probabilities`` there, for ``regression`` ``values``.
+    Context: ``task``, ``views`` (names of the views, in the order of their numbers), ``classes`` (names, in class
+    order) and ``wanted`` (the arrays that `result` will be asked for).
     """
 
     kind = "merge"
@@ -235,6 +245,21 @@ class Augmentation(Component):
     """
 
     kind = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Component):
+    """Makes what a head learns of the labels of a window: ``target(ids (*S) int32) -> (K, *S) float32``, numpy arrays.
+
+    ``ids`` are the augmented labels: -1 where there is none, 0 in the background, else numbers of objects (or classes).
+    The object has ``names``, one for each of the K channels. NaN stands where the target is not known: where ids are
+    -1, and wherever what is -1 or outside of the window might change it. What is made of a window equals what is made
+    of the whole volume wherever it is not NaN. It is called in the data workers, for every window.
+    ``tasks`` are ``multilabel`` (values in [0, 1]), ``regression`` or both.
+    Context: ``spacing`` (of the window's axes, or None) and ``dims``.
+    """
+
+    kind = "target"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +308,7 @@ KINDS: dict[str, type[Component]] = {
         Writer,
         Merge,
         Augmentation,
+        Target,
         Generator,
         Postprocess,
         Runtime,
@@ -367,14 +393,16 @@ class MergeResult:
     """Arrays of one box: labels (class index, integer), the others float32.
 
     ``confidence`` is the winner's probability in [0, 1], ``probabilities`` (C, *box); ``entropy`` in [0, 1] is that of
-    the mean probabilities divided by log(C), and ``variance`` the sum over classes of the variance over views.
+    the mean probabilities divided by log(C), and ``variance`` the sum over classes of the variance over views. Where
+    the network gives no classes there are only ``probabilities`` of its channels, or its ``values`` (C, *box).
     """
 
-    labels: Any
+    labels: Any = None
     confidence: Any = None
     probabilities: Any = None
     entropy: Any = None
     variance: Any = None
+    values: Any = None
 
 
 class MergeState(Protocol):

@@ -7,10 +7,12 @@ import json
 import os
 import struct
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.errors import DataError, ResourceError
+from volseg_core.errors import DataError, ResourceError, UsageError
+from volseg_core.tasks import CLASS_TASKS
 from volseg_core.volume import ClassMap, ClassName, Normalisation
 
 if TYPE_CHECKING:
@@ -28,16 +30,65 @@ _PICKLES = (b"\x80", b"PK\x03\x04")
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """The contract of a trained network: what goes in, what comes out and how to prepare it.
+class HeadSpec:
+    """One result of a network: its task, and its classes, or channels by name.
 
-    ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once. A
-    model of several ``members`` holds networks alike whose probabilities are averaged.
+    The only head of a network has no name. A regression learns values less ``offset``, divided by ``scale``, each of a
+    channel: so many that its labels are in their own unit; without them values are as they come.
     """
 
     task: str
-    in_channels: int
     classes: ClassMap
+    name: str = ""
+    offset: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether the result is one class for every voxel."""
+        return self.task in CLASS_TASKS
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's output: one of a binary task, else one for each class or value."""
+        return 1 if self.task == "binary" else len(self.classes)
+
+    @property
+    def title(self) -> str:
+        """What the names of its classes or channels are told as: ``classes``, or ``cells multilabel``."""
+        return " ".join(filter(None, (self.name, "classes" if self.of_classes else self.task)))
+
+    def array(self, name: str) -> str:
+        """Return what an array of this head is called in a prediction."""
+        return f"{self.name}_{name}" if self.name else name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the head as plain data."""
+        classes = [asdict(item) for item in self.classes.classes]
+        scaling = {"offset": list(self.offset), "scale": list(self.scale)} if self.scale else {}
+        name = {"name": self.name} if self.name else {}
+        return {**name, "task": self.task, "classes": classes, "ignore": list(self.classes.ignore), **scaling}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> HeadSpec:
+        """Return the head of plain data; raises what wrong data raises."""
+        classes = tuple(ClassName(int(item["id"]), str(item["name"])) for item in content["classes"])
+        offset, scale = (tuple(map(float, content.get(key, ()))) for key in ("offset", "scale"))
+        names = ClassMap(classes, tuple(int(item) for item in content["ignore"]))
+        return cls(str(content["task"]), names, str(content.get("name", "")), offset, scale)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The contract of a trained network: what goes in, what comes out and how to prepare it.
+
+    ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once. Its
+    output has the channels of all ``heads`` one after the other. A model of several ``members`` holds networks alike
+    whose results are averaged.
+    """
+
+    heads: tuple[HeadSpec, ...]
+    in_channels: int
     normalisation: Normalisation
     axes: str
     divisor: int
@@ -57,15 +108,34 @@ class ModelSpec:
 
     @property
     def out_channels(self) -> int:
-        """Channels of the logits: one of a binary task, else one for each class."""
-        return 1 if self.task == "binary" else len(self.classes)
+        """Channels of the network's output: those of all heads."""
+        return sum(head.channels for head in self.heads)
+
+    @property
+    def parts(self) -> list[slice]:
+        """The channels of each head in the network's output."""
+        ends = list(accumulate(head.channels for head in self.heads))
+        return [slice(end - head.channels, end) for head, end in zip(self.heads, ends, strict=True)]
+
+    def only_classes(self, where: str) -> HeadSpec:
+        """Return the only head, which gives classes.
+
+        Raises:
+            UsageError: there are several heads, or it gives none; ``where`` says what needs it.
+        """
+        head = self.heads[0]
+        if len(self.heads) > 1 or not head.of_classes:
+            has = f"has {len(self.heads)} heads" if len(self.heads) > 1 else f"has task {head.task}"
+            raise UsageError(where, f"is for networks that give one class for every voxel; this one {has}")
+        return head
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain data (``volseg.spec``)."""
+        """Return the spec as plain data (``volseg.spec``): keys of an only head stand at its top."""
         content = asdict(self)
-        content["classes"] = [asdict(item) for item in self.classes.classes]
-        content["ignore"] = list(self.classes.ignore)
-        return {"spec_version": SPEC_VERSION, **content}
+        del content["heads"]
+        only = len(self.heads) == 1 and not self.heads[0].name
+        heads = self.heads[0].to_dict() if only else {"heads": [head.to_dict() for head in self.heads]}
+        return {"spec_version": SPEC_VERSION, **heads, **content}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str) -> ModelSpec:
@@ -78,12 +148,10 @@ class ModelSpec:
         if version != SPEC_VERSION:
             raise DataError(where, f"has spec version {version!r}; this volseg reads {SPEC_VERSION}", "Update volseg.")
         try:
-            classes = tuple(ClassName(int(item["id"]), str(item["name"])) for item in content["classes"])
             low, high = map(float, content["normalisation"]["clip"])
             return cls(
-                task=str(content["task"]),
+                heads=tuple(map(HeadSpec.from_dict, content.get("heads", [content]))),
                 in_channels=int(content["in_channels"]),
-                classes=ClassMap(classes, tuple(int(item) for item in content["ignore"])),
                 normalisation=Normalisation(str(content["normalisation"]["kind"]), (low, high)),
                 axes=str(content["axes"]),
                 divisor=int(content["divisor"]),

@@ -59,7 +59,7 @@ def build_network(
         if not pretrained and "weights" in params:
             params["weights"] = UNTRAINED
         encoder = ChosenEncoder(catalog, recipe.encoder, params)
-    context = {"in_channels": in_channels, "num_classes": num_classes, "dims": recipe.head.dims, "encoder": encoder}
+    context = {"in_channels": in_channels, "num_classes": num_classes, "dims": recipe.header.dims, "encoder": encoder}
     network = catalog.build(recipe.architecture.provided, recipe.architecture.params, context)
     from torch import nn
 
@@ -85,7 +85,7 @@ def trained_network(catalog: Catalog, recipe: Recipe, model: ModelFile) -> nn.Mo
     if spec.members > 1:
         from volseg_core.ensemble import Ensemble
 
-        network = Ensemble(networks, binary=spec.task == "binary")
+        network = Ensemble(networks, [(head.task, head.channels) for head in spec.heads])
     load_tensors(network, model, skip=())
     return network.eval()
 

@@ -167,19 +167,24 @@ def evaluate(
     overrides: Sequence[str] = (),
     probabilities: VolumeLike | None = None,
     instances: bool = False,
+    values: bool = False,
     registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Compare a prediction with labels and return scores by name; a class absent from both has NaN.
 
-    Classes are the ids of both volumes; voxels whose label is in ``ignore`` do not count. With ``instances`` the
-    volumes hold ids of objects instead, 0 for none. ``metrics`` are dice and iou, for instances adapted-rand and
-    variation-of-information, unless others are named; ``overrides`` are their parameters as ``METRIC.NAME=VALUE``.
-    Metrics of probabilities take ``probabilities`` (C, Z, Y, X), by default those that `predict` wrote beside the
-    prediction. Distances are in the unit of the voxel size of the labels, else of the prediction, else in voxels.
+    Classes are the ids of both volumes; voxels whose label is in ``ignore`` do not count. A prediction of floats holds
+    probabilities (K, Z, Y, X): metrics of boundary maps compare their objects with ids, others take labels of 0 or 1 in
+    each channel. With ``instances`` the volumes hold ids of objects, 0 for none; with ``values``, or metrics of them,
+    numbers (K, Z, Y, X), NaN for none. ``metrics`` are dice and iou unless named, for instances adapted-rand,
+    variation-of-information, average-precision and panoptic-quality, for values psnr, ssim and mse; ``overrides`` are
+    their parameters as ``METRIC.NAME=VALUE``. Those of probabilities of classes take ``probabilities`` (C, Z, Y, X),
+    by default what `predict` wrote beside the prediction. Distances are in the unit of the voxel size of the labels,
+    else of the prediction, else in voxels.
 
     Raises:
-        DataError: shapes differ, or ids are not classes. UsageError: no such metric or parameter, no probabilities.
+        DataError: shapes or channels differ, or ids are not classes. UsageError: no such metric or parameter, or none
+            for what is compared; no probabilities.
     """
     return run_evaluation(
         registry or load_registry(),
@@ -191,6 +196,7 @@ def evaluate(
         overrides=overrides,
         probabilities=probabilities,
         instances=instances,
+        values=values,
     )
 
 
@@ -290,6 +296,7 @@ def suggest_labels(
     file, recipe = model_and_recipe(registry, model, quality, overrides, device)
     with open_volume(registry.catalog, volume, "data", recipe.reader) as source:
         chosen = box_size(source.shape, count, size, slabs=slabs)
+    classes = file.spec.only_classes("suggest-labels").classes
     done = predict(
         file,
         volume,
@@ -301,7 +308,7 @@ def suggest_labels(
         registry=registry,
         progress=progress,
     )
-    return rank(done.arrays[score], done.labels, file.spec.classes, chosen, count)
+    return rank(done.arrays[score], done.labels, classes, chosen, count)
 
 
 def export(

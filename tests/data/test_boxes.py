@@ -13,7 +13,7 @@ from volseg_core.data.split import Region, slab_axis, split, whole
 from volseg_core.data.validation import ValidationDataset, validation_boxes, validation_windows
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
 from volseg_core.errors import UsageError
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.recipe.blocks import SamplerBlock, ValidationBlock
 from volseg_core.volume import ClassMap, ClassName, Normalisation, View
 
@@ -47,13 +47,13 @@ def places(image: np.ndarray) -> np.ndarray:
 
 def spec(axes: str = "zyx", divisor: int = 4) -> ModelSpec:
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b"), ClassName(2, "c")), (-1,))
-    return ModelSpec("multiclass", 1, classes, Normalisation("none"), axes, divisor, 4, dims=3)
+    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation("none"), axes, divisor, 4, dims=3)
 
 
 @given(st.tuples(*[st.integers(1, 20)] * 3), st.integers(0, 1000))
 def test_image_and_labels_of_a_box_are_cut_from_one_place(labelled: Make, shape: Any, index: int) -> None:
     volume = labelled(shape)
-    image, labels = WindowDataset(groups_of(volume), unchanged, 0)[0, 0, index]
+    image, (labels,) = WindowDataset(groups_of(volume), unchanged, 0)[0, 0, index]
     assert image.shape == (1, 4, 8, 8)
     assert labels.shape == (4, 8, 8)
     assert (image.dtype, labels.dtype) == (np.float32, np.int64)
@@ -111,7 +111,7 @@ def test_each_orientation_is_drawn_and_turns_image_and_labels_together(labelled:
     drawn = [dataset[0, 0, index] for index in range(400)]
     turned = {view.apply(volume.data[0]).tobytes() for view in group.orientations}
     assert {places(image[0]).astype(np.int32).tobytes() for image, _ in drawn} == turned
-    for image, labels in drawn:
+    for image, (labels,) in drawn:
         np.testing.assert_array_equal(places(image[0]) % 3, labels)
 
 
@@ -134,7 +134,7 @@ def test_volumes_smaller_than_a_box_are_filled_up_and_this_is_said(labelled: Mak
     caplog.set_level("INFO", logger="volseg")
     dataset = WindowDataset(groups_of(labelled((3, 10, 6))), unchanged, 0)
     assert "[z 0-2, y 0-9, x 0-5] is smaller than windows of 4 x 8 x 8: they are filled up by reflection" in caplog.text
-    _, labels = dataset[0, 0, 0]
+    _, (labels,) = dataset[0, 0, 0]
     assert (labels[:3, :, :6] >= 0).all()
     assert (labels[3:] == -1).all()
     assert (labels[..., 6:] == -1).all()
@@ -165,7 +165,7 @@ def rare(labelled: Make) -> Labelled:
 
 def share_of(volume: Labelled, number: int, kind: Any, count: int = 300) -> float:
     dataset = WindowDataset(groups_of(volume), unchanged, 0, SamplerBlock(kind=kind, share=1.0), 4)
-    return float(np.mean([(dataset[0, 0, index][1] == number).any() for index in range(count)]))
+    return float(np.mean([(dataset[0, 0, index][1][0] == number).any() for index in range(count)]))
 
 
 def test_balanced_boxes_show_every_class_that_is_present_equally_often(rare: Labelled) -> None:
@@ -179,7 +179,7 @@ def test_foreground_boxes_leave_the_first_class_out(rare: Labelled) -> None:
 
 def test_around_a_rare_voxel_boxes_lie_everywhere_that_holds_it(rare: Labelled) -> None:
     dataset = WindowDataset(groups_of(rare), unchanged, 0, SamplerBlock(kind="foreground", share=1.0), 4)
-    found = [np.argwhere(dataset[0, 0, index][1] == 2) for index in range(400)]
+    found = [np.argwhere(dataset[0, 0, index][1][0] == 2) for index in range(400)]
     seen = np.concatenate([each for each in found if len(each)])
     assert [sorted(set(axis)) for axis in seen.T.tolist()] == [
         list(range(4)),
@@ -194,7 +194,7 @@ def test_sparse_labels_are_in_every_box(labelled: Make, kind: Any, place: Any) -
     labels = np.full((24, 40, 40), -1, np.int8)
     labels[place] = 1
     dataset = WindowDataset(groups_of(labelled(labels.shape, labels)), unchanged, 0, SamplerBlock(kind=kind), 2)
-    assert all((dataset[0, 0, index][1] == 1).any() for index in range(30))
+    assert all((dataset[0, 0, index][1][0] == 1).any() for index in range(30))
 
 
 def test_an_epoch_has_as_many_boxes_as_cover_the_labels(labelled: Make) -> None:
@@ -219,7 +219,7 @@ def scored(volume: Labelled, windows: Any) -> np.ndarray:
     """How often each voxel of a volume is scored."""
     times = np.zeros(volume.shape, int)
     for item in windows:
-        image, labels = item.load(spec())
+        image, (labels,) = item.load(spec())
         numbers = places(image[0])[labels >= 0]
         np.testing.assert_array_equal(volume.labels.ravel()[numbers], labels[labels >= 0])
         np.add.at(times.reshape(-1), numbers, 1)
@@ -242,7 +242,7 @@ def test_a_thin_slab_is_seen_with_what_lies_before_it(labelled: Make) -> None:
     volume = labelled((20, 8, 8))
     slab = Region(volume, (slice(18, 20), slice(0, 8), slice(0, 8)))
     (item,) = validation_boxes([slab], spec(), (8, 8, 8), 10)
-    image, labels = item.load(spec())
+    image, (labels,) = item.load(spec())
     np.testing.assert_allclose(image[0], volume.data[0, 12:], atol=1e-2)
     assert (labels[:6] == -1).all()
     np.testing.assert_array_equal(labels[6:], volume.labels[18:])
@@ -269,7 +269,7 @@ def test_the_picture_of_a_box_is_a_plane_of_what_it_is_scored_on(labelled: Make)
     slab = Region(volume, (slice(14, 20), slice(0, 8), slice(0, 10)))
     for item in validation_boxes([slab], spec(), (8, 8, 8), 10):
         axis, index = item.plane
-        image, labels = item.load(spec())
+        image, (labels,) = item.load(spec())
         assert (axis, index) == (0, 17)
         assert (labels[item.picture] >= 0).all()
         columns = item.own[2]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from volseg_core.data.sampling import Places, pad_labels, stacked
+from volseg_core.data.sampling import Places, stacked
 from volseg_core.data.split import Region, whole
 from volseg_core.data.windows import window_groups
 from volseg_core.recipe.blocks import SamplerBlock
@@ -80,7 +80,3 @@ def test_a_class_profile_counts_the_voxels_of_a_region(rare: Labelled) -> None:
 def test_slices_are_stacked_slice_by_slice() -> None:
     image = np.arange(6).reshape(2, 3, 1, 1)  # two channels, three slices
     assert stacked(image).ravel().tolist() == [0, 3, 1, 4, 2, 5]
-
-
-def test_label_padding_never_cuts() -> None:
-    assert pad_labels(np.ones((3, 4), np.int8), (2, 6)).tolist() == [[1, 1, 1, 1, -1, -1]] * 3

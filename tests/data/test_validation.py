@@ -7,7 +7,7 @@ import pytest
 
 from volseg_core.data.split import Region, whole
 from volseg_core.data.validation import ValidationDataset, validation_slices
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.volume import ClassMap, ClassName, Normalisation, View
 
 if TYPE_CHECKING:
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 def spec(divisor: int, minimum: int, neighbours: int = 0) -> ModelSpec:
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b"), ClassName(2, "c")), (-1,))
     return ModelSpec(
-        "multiclass", 2 * neighbours + 1, classes, Normalisation("none"), "zyx", divisor, minimum, neighbours=neighbours
+        (HeadSpec("multiclass", classes),),
+        2 * neighbours + 1,
+        Normalisation("none"),
+        "zyx",
+        divisor,
+        minimum,
+        neighbours=neighbours,
     )
 
 
@@ -32,7 +38,7 @@ def test_validation_sees_whole_slices_padded_without_labels(labelled: Callable[.
     dataset = ValidationDataset(validation_slices([region], axis, 100), spec(8, 16))
     assert len(dataset) == len(planes)
     for index, (height, width) in enumerate([planes.shape[1:]] * len(planes)):
-        seen, target = dataset[index]
+        seen, (target,) = dataset[index]
         assert seen.shape == (1, 16, 16)
         np.testing.assert_array_equal(seen[0, :height, :width], planes[index])
         np.testing.assert_array_equal(target[:height, :width], labels[index])

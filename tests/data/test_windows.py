@@ -127,7 +127,7 @@ def test_image_and_labels_are_cut_from_one_place(
 ) -> None:
     volume = labelled(shape)
     (group,) = groups_of(volume, axes="zyx"[axis])
-    image, labels = WindowDataset([group], unchanged, 0)[0, 0, index]
+    image, (labels,) = WindowDataset([group], unchanged, 0)[0, 0, index]
     assert image.dtype == np.float32
     assert labels.dtype == np.int64
     assert image.shape == (1, *group.window) == (1, *labels.shape)
@@ -139,7 +139,7 @@ def test_image_and_labels_are_cut_from_one_place(
 
 
 def test_planes_smaller_than_the_divisor_are_padded_without_labels(labelled: Callable[..., Labelled]) -> None:
-    image, labels = WindowDataset(groups_of(labelled((3, 5, 6)), axes="z"), unchanged, 0)[0, 0, 0]
+    image, (labels,) = WindowDataset(groups_of(labelled((3, 5, 6)), axes="z"), unchanged, 0)[0, 0, 0]
     assert labels.shape == (8, 8)
     assert (labels[:5, :6] >= 0).all()
     assert (labels[5:] == -1).all()
@@ -166,7 +166,7 @@ def test_sparse_labels_are_in_every_window(labelled: Callable[..., Labelled], pl
     labels = np.full((64, 256, 256), -1, np.int8)
     labels[place] = 1
     dataset = WindowDataset(groups_of(labelled(labels.shape, labels), axes=axis, window=(32, 32)), unchanged, 0)
-    assert all((dataset[0, 0, index][1] == 1).any() for index in range(40))
+    assert all((dataset[0, 0, index][1][0] == 1).any() for index in range(40))
 
 
 def test_regions_are_drawn_by_how_many_labelled_windows_they_hold(labelled: Callable[..., Labelled]) -> None:
@@ -176,7 +176,7 @@ def test_regions_are_drawn_by_how_many_labelled_windows_they_hold(labelled: Call
     (group,) = groups_of(few, many, none, axes="z")
     assert group.counts == [4, 36, 0]
     dataset = WindowDataset([group], unchanged, 0)
-    drawn = [(dataset[0, 0, index][1] == 0).all() for index in range(300)]
+    drawn = [(dataset[0, 0, index][1][0] == 0).all() for index in range(300)]
     assert 15 <= sum(drawn) <= 50
 
 
@@ -197,7 +197,7 @@ def test_augmentation_sees_the_unit_range_and_cannot_touch_the_volume(labelled: 
         image[:], labels[:] = 0.25, 2
         return image, labels
 
-    image, labels = WindowDataset(groups_of(volume, axes="z"), spoil, 0)[0, 0, 2]
+    image, (labels,) = WindowDataset(groups_of(volume, axes="z"), spoil, 0)[0, 0, 2]
     np.testing.assert_allclose(image, 0.25 * volume.data.max(), rtol=1e-5)
     assert (labels == 2).all()
     np.testing.assert_array_equal(volume.data, before[0])
@@ -255,7 +255,7 @@ def test_neighbouring_slices_become_channels_slice_by_slice(labelled: Callable[.
     volume = labelled((5, 8, 8))
     (group,) = groups_of(volume, axes="z")
     for index in range(12):
-        image, labels = WindowDataset([group], unchanged, 0, neighbours=2)[0, 0, index]
+        image, (labels,) = WindowDataset([group], unchanged, 0, neighbours=2)[0, 0, index]
         plane = round(float(image[2, 0, 0])) // 64
         np.testing.assert_array_equal(labels, volume.labels[plane])
         around = [abs(plane - 2), abs(plane - 1), plane, 4 - abs(4 - plane - 1), 4 - abs(4 - plane - 2)]

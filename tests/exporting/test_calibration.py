@@ -5,7 +5,7 @@ import pytest
 
 from volseg_core.errors import UsageError
 from volseg_core.exporting.calibration import calibration_windows
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 from volseg_core.volume import ClassMap, ClassName, Grid, Normalisation, Volume
@@ -17,7 +17,7 @@ RECIPE = resolve_recipe(REGISTRY, "slices", ["model.encoder.weights=none"])
 def spec(**facts):
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b")), ())
     given = {"in_channels": 1, "normalisation": Normalisation("range", (0, 2)), "axes": "zyx", **facts}
-    return ModelSpec(task="multiclass", classes=classes, divisor=16, min_size=16, **given)
+    return ModelSpec(heads=(HeadSpec("multiclass", classes),), divisor=16, min_size=16, **given)
 
 
 def ramps():

@@ -9,9 +9,13 @@ LOSSES = {loss.name: loss for loss in volseg_losses()}
 def test_the_plugin_offers_these_losses_under_these_short_forms() -> None:
     assert {name: loss.aliases for name, loss in LOSSES.items()} == {
         "cross-entropy": ("ce",),
+        "weighted-cross-entropy": ("wce",),
+        "border-weighted-cross-entropy": ("border-weighted-ce",),
         "binary-cross-entropy": ("bce",),
+        "balanced-binary-cross-entropy": ("balanced-bce",),
         "focal": (),
         "dice": (),
+        "boundary-weighted-dice": (),
         "generalised-dice": ("generalized-dice", "gdl"),
         "jaccard": ("iou",),
         "tversky": (),
@@ -22,17 +26,28 @@ def test_the_plugin_offers_these_losses_under_these_short_forms() -> None:
         "skeleton-recall": (),
         "boundary": (),
         "hausdorff-dt": (),
+        "mean-squared-error": ("mse", "l2"),
+        "mean-absolute-error": ("mae", "l1"),
+        "smooth-l1": (),
+        "weighted-smooth-l1": (),
     }
 
 
-def test_every_loss_serves_both_tasks_but_the_binary_one() -> None:
-    assert {loss.name for loss in LOSSES.values() if "multiclass" not in loss.tasks} == {"binary-cross-entropy"}
-    assert all("binary" in loss.tasks and loss.dims == (2, 3) for loss in LOSSES.values())
-
-
-def test_every_loss_but_plain_cross_entropy_cites_its_source() -> None:
+def test_the_tasks_that_the_losses_serve() -> None:
+    by_tasks: dict[tuple[str, ...], set[str]] = {}
     for loss in LOSSES.values():
-        assert "doi:10." in loss.citation or loss.name == "binary-cross-entropy"
+        by_tasks.setdefault(loss.tasks, set()).add(loss.name)
+    assert by_tasks.pop(("multiclass", "binary")) == {"cross-entropy", "weighted-cross-entropy", "matthews-correlation"}
+    assert by_tasks.pop(("binary", "multilabel")) == {"binary-cross-entropy", "balanced-binary-cross-entropy"}
+    values = {"mean-squared-error", "mean-absolute-error", "smooth-l1", "weighted-smooth-l1"}
+    assert by_tasks.pop(("regression",)) == values
+    assert set(by_tasks) == {("multiclass", "binary", "multilabel")}
+    assert all(loss.dims == (2, 3) for loss in LOSSES.values())
+
+
+def test_every_loss_but_the_plainest_cites_its_source() -> None:
+    plain = {"binary-cross-entropy", "mean-squared-error", "mean-absolute-error"}
+    assert {loss.name for loss in LOSSES.values() if "doi:10." not in loss.citation} == plain
 
 
 def test_describing_losses_imports_nothing_heavy() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from volseg_core.errors import UsageError
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.plan import check_input, make_plan
 from volseg_core.recipe import ComponentUse, PredictBlock
 from volseg_core.registry import load_registry
@@ -14,7 +14,7 @@ from volseg_core.volume import ClassMap, ClassName, Normalisation
 
 def spec(axes="zyx"):
     classes = ClassMap((ClassName(0, "a"), ClassName(5, "b")))
-    return ModelSpec("multiclass", 1, classes, Normalisation(), axes, 32, 64)
+    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), axes, 32, 64)
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,11 @@ def test_a_merge_is_told_views_classes_and_wishes(merge):
     plan = make_plan(
         spec(), PredictBlock(quality="medium"), merge, (8, 8, 8), ("labels", "variance"), independent=False
     )
-    assert plan.merge_context == {
+    assert plan.merge_context(plan.spec.heads[0]) == {
         "views": ["z,y,x", "y,z,x", "x,z,y"],
         "classes": ["a", "b"],
         "wanted": ("labels", "variance"),
+        "task": "multiclass",
     }
 
 

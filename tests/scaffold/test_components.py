@@ -24,6 +24,7 @@ from volseg_core.scaffold.components import (
     postprocess,
     reader,
     runtime,
+    target,
     writer,
 )
 
@@ -224,6 +225,13 @@ def test_the_augmentation_mirrors_both_and_blanks_a_box_of_the_image() -> None:
     same, labels_too = augmentation.ComponentClass(p=0)(image, labels, 7)
     np.testing.assert_array_equal(same, image)
     np.testing.assert_array_equal(labels_too, labels)
+
+
+def test_the_target_marks_what_is_deep_in_an_object_and_leaves_open_what_is_not_known() -> None:
+    row = np.array([[0, 0, 1, 1, 1, 1, 1, 2, 2, 2, -1, 2]], np.int32).repeat(3, axis=0)
+    (made,) = target.ComponentClass(depth=1)(row)
+    assert np.isnan(made[[0, 2]]).all()
+    np.testing.assert_array_equal(made[1], [math.nan, 0, 0, 1, 1, 1, 0, 0, 1, *[math.nan] * 3])
 
 
 def test_the_generator_draws_balls_that_are_brighter() -> None:

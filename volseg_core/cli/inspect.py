@@ -12,6 +12,8 @@ from volseg_core.discovery import BUILTIN
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from volseg_core.model import ModelSpec
+
 
 @click.command(epilog="Example: volseg inspect runs/em    volseg inspect scan.tif")
 @click.argument("item", metavar="MODEL|VOLUME")
@@ -66,8 +68,7 @@ def _model(ctx: click.Context, path: Path) -> dict[str, Any]:
         "model": str(model.path),
         "id": model.id,
         "recipe": recipe["name"],
-        "task": model.spec.task,
-        "classes": {item.name: f"(id {item.id})" for item in model.spec.classes.classes},
+        **_heads(model.spec),
         "network": f"{recipe['model']['use']}, encoder {encoder}",
         "networks": model.spec.members,
         "dimensions": model.spec.dims,
@@ -82,6 +83,18 @@ def _model(ctx: click.Context, path: Path) -> dict[str, Any]:
         "plugins": plugins_of(registry_of(ctx, warn=False), model.spec.made_with, recipe),
         **exported,
     }
+
+
+def _heads(spec: ModelSpec) -> dict[str, Any]:
+    """Return task and classes, or channels, of every head."""
+    facts: dict[str, Any] = {}
+    for head in spec.heads:
+        facts[f"{head.name} task".strip()] = head.task
+        named = {item.name: f"(id {item.id})" for item in head.classes.classes}
+        facts[f"{head.name} {'classes' if head.of_classes else 'channels'}".strip()] = (
+            named if head.of_classes else list(named)
+        )
+    return facts
 
 
 def _volume(ctx: click.Context, item: str, role: str) -> dict[str, Any]:

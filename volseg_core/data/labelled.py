@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.data.files import VolumeLike, open_volume
-from volseg_core.errors import DataError
-from volseg_core.volume import ClassMap, ClassName, Grid, Normalisation
+from volseg_core.data.truth import holds_ids
+from volseg_core.data.values import made_head, named_classes, object_ids, value_head, value_truth
+from volseg_core.errors import DataError, UsageError
+from volseg_core.model import HeadSpec
+from volseg_core.recipe.layers import HEADS
+from volseg_core.tasks import CLASS_TASKS
+from volseg_core.volume import ClassMap, Grid, Normalisation
 from volseg_core.volume.grid import pieces
-from volseg_core.volume.labels import class_names, find_ids
+from volseg_core.volume.labels import IGNORED, class_names, find_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from volseg_core.catalog import Catalog
     from volseg_core.recipe import Recipe
+    from volseg_core.recipe.assembled import Head
+    from volseg_core.recipe.blocks import HeadBlock
     from volseg_core.volume.normalise import Normaliser
+
+    Array = np.ndarray[Any, Any]
 
 log = logging.getLogger("volseg")
 
@@ -28,12 +37,17 @@ _WHERE = "labels"
 
 @dataclass(frozen=True)
 class Labelled:
-    """A volume with its labels: ``data`` (C, Z, Y, X) as stored, ``labels`` (Z, Y, X) class indices, -1 = none."""
+    """A volume with its labels: ``data`` (C, Z, Y, X) as stored, ``labels`` (Z, Y, X) class indices, -1 = none.
 
-    data: np.ndarray[Any, Any]
-    labels: np.ndarray[Any, Any]
+    Windows are laid by ``labels``. What they teach is ``truth`` (K, Z, Y, X): ids, or values with NaN where there is
+    none; without it the class indices themselves.
+    """
+
+    data: Array
+    labels: Array
     normaliser: Normaliser
     grid: Grid
+    truth: Array | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -41,14 +55,19 @@ class Labelled:
         z, y, x = self.labels.shape
         return z, y, x
 
+    @property
+    def taught(self) -> Array:
+        """The truth (K, Z, Y, X) that targets are made of."""
+        return self.labels[np.newaxis] if self.truth is None else self.truth
+
 
 @dataclass(frozen=True)
 class _Pair:
-    """An image (C, Z, Y, X) and its label ids (Z, Y, X), as they were read."""
+    """An image (C, Z, Y, X) and its labels (K, Z, Y, X), as they were read."""
 
-    image: np.ndarray[Any, Any]
+    image: Array
     grid: Grid
-    ids: np.ndarray[Any, Any]
+    labels: Array
     where: str
     names: Mapping[int, str]
 
@@ -58,29 +77,72 @@ def read_labelled(
     recipe: Recipe,
     data: Sequence[VolumeLike],
     labels: Sequence[VolumeLike],
-    known: ClassMap | None = None,
-) -> tuple[list[Labelled], ClassMap]:
-    """Read pairs of volumes and labels and map all label ids to one set of classes.
+    known: Sequence[HeadSpec] | None = None,
+) -> tuple[list[Labelled], tuple[HeadSpec, ...]]:
+    """Read pairs of volumes and labels, and say what each head of the recipe learns from them.
 
-    The caller's arrays and files are never changed. With ``known`` the classes are given.
+    The caller's arrays and files are never changed. With ``known`` the heads are given.
 
     Raises:
-        DataError: whatever is wrong with a file or a pair, naming it.
+        DataError: whatever is wrong with a file or a pair, naming it. UsageError: heads that need labels apart.
     """
-    pairs = [_read_pair(catalog, recipe, image, label) for image, label in zip(data, labels, strict=True)]
+    values = _learns_values(recipe)
+    pairs = [
+        _read_pair(catalog, recipe, image, label, values=values) for image, label in zip(data, labels, strict=True)
+    ]
     _check_channels(pairs)
+    if values:
+        heads = known or (value_head(recipe, [(pair.labels, pair.where) for pair in pairs]),)
+    else:
+        heads = known or _heads(catalog, recipe, pairs)
+    result = []
+    while pairs:  # the labels as read are given up one by one
+        result.append(_labelled(pairs.pop(0), heads, recipe, values=values))
+    return result, tuple(heads)
+
+
+def _learns_values(recipe: Recipe) -> bool:
+    """Return whether labels are values, which the only head learns as they are.
+
+    Raises:
+        UsageError: there are other heads, which need other labels.
+    """
+    plain = [head for head in recipe.heads if head.target is None and head.rule.task not in CLASS_TASKS]
+    if plain and len(recipe.heads) > 1:
+        what = f"head {plain[0].name!r} learns the labels' values, from which other heads learn classes or objects"
+        raise UsageError(HEADS, what, "Give it a target, such as boundaries, or a recipe of its own.")
+    return bool(plain)
+
+
+def _heads(catalog: Catalog, recipe: Recipe, pairs: Sequence[_Pair]) -> tuple[HeadSpec, ...]:
+    """Return the heads of a recipe whose labels are ids of classes, or of objects where all make targets of them."""
+    classes: ClassMap | None = None
+    found = []
+    for head in recipe.heads:
+        if head.target is not None:
+            found.append(made_head(catalog, recipe, head))
+            continue
+        if classes is None:
+            classes = _classes(recipe, head, pairs)
+        elif head.rule.classes not in ("auto", *(other.rule.classes for other in recipe.heads if other is not head)):
+            raise UsageError(
+                f"heads.{head.name}.classes", "differ from those of another head, which has the same labels"
+            )
+        found.append(HeadSpec(head.rule.task, classes, head.name))
+    return tuple(found)
+
+
+def _classes(recipe: Recipe, head: Head, pairs: Sequence[_Pair]) -> ClassMap:
     counts: dict[int, int] = {}
     for pair in pairs:
-        for item, count in find_ids(pair.ids, pair.where).items():
+        for item, count in find_ids(pair.labels[0], pair.where).items():
             counts[item] = counts.get(item, 0) + count
-    classes = known or class_map(recipe, counts, _names(pairs) if recipe.head.classes == "auto" else {})
+    ignore = tuple(recipe.data.ignore)
+    classes = class_map(head.rule, ignore, counts, _names(pairs) if head.rule.classes == "auto" else {})
     absent = [item.name for item in classes.classes if item.id not in counts]
-    if absent and known is None:
+    if absent:
         log.warning("no voxel is labelled %s", ", ".join(absent))
-    result = []
-    while pairs:  # the ids as read are given up one by one
-        result.append(_labelled(pairs.pop(0), classes, recipe))
-    return result, classes
+    return classes
 
 
 def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike], channels: int) -> list[Labelled]:
@@ -102,22 +164,32 @@ def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike
     return result
 
 
-def _labelled(pair: _Pair, classes: ClassMap, recipe: Recipe) -> Labelled:
-    encoded = classes.encode(pair.ids, pair.where)
-    _check_not_empty(encoded, pair.where)
+def _labelled(pair: _Pair, heads: Sequence[HeadSpec], recipe: Recipe, *, values: bool) -> Labelled:
+    truth: Array | None = None
+    classes = next((head.classes for head in heads if head.of_classes), None)
+    if values:
+        truth = value_truth(pair.labels, heads[0], recipe.data.ignore, pair.where)
+        labels = np.where(np.isnan(truth).all(0), IGNORED, 0).astype(np.int8)
+    elif holds_ids(recipe):
+        truth = object_ids(pair.labels, recipe.data.ignore, pair.where)
+        labels = np.sign(truth[0]).astype(np.int8) if classes is None else classes.encode(pair.labels[0], pair.where)
+    else:
+        assert classes is not None  # noqa: S101  (every head of a recipe without targets gives classes)
+        labels = classes.encode(pair.labels[0], pair.where)
+    _check_not_empty(labels, pair.where)
     normaliser = Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip).fit(pair.image, pair.grid.source)
     if normaliser.sampled:
         log.info("%s: intensity statistics were taken from a sample of its voxels", pair.grid.source)
-    return Labelled(pair.image, encoded, normaliser, pair.grid)
+    return Labelled(pair.image, labels, normaliser, pair.grid, truth)
 
 
-def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike) -> _Pair:
-    """Read a pair; the labels' shape is compared before their voxels are read."""
+def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike, *, values: bool) -> _Pair:
+    """Read a pair; the labels' shape is compared before their voxels are read. Only values may have channels."""
     with open_volume(catalog, image, "data", recipe.reader) as source:
         volume = source.volume()
     with open_volume(catalog, label, "labels", recipe.reader) as source:
         where = source.grid.source
-        if source.channels != 1:
+        if source.channels != 1 and not values:
             raise DataError(where, f"labels have {source.channels} channels; they need exactly one")
         if source.shape != volume.shape:
             raise DataError(
@@ -125,7 +197,7 @@ def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: Volum
                 f"labels have shape {_shape(source.shape)} but {volume.grid.source} has {_shape(volume.shape)}",
                 "Data and labels must lie on the same voxels.",
             )
-        return _Pair(volume.data, volume.grid, source.read()[0], where, class_names(source.attributes))
+        return _Pair(volume.data, volume.grid, source.read(), where, class_names(source.attributes))
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -168,20 +240,19 @@ def _check_not_empty(encoded: np.ndarray[Any, Any], where: str) -> None:
         raise DataError(where, "has no labelled voxel: every voxel is ignored", "See data.ignore.")
 
 
-def class_map(recipe: Recipe, counts: Mapping[int, int], names: Mapping[int, str]) -> ClassMap:
-    """Return the classes that the recipe names, or those of the ids that were found.
+def class_map(
+    rule: HeadBlock, ignore: tuple[int, ...], counts: Mapping[int, int], names: Mapping[int, str]
+) -> ClassMap:
+    """Return the classes that a head names, or those of the ids that were found.
 
     ``names`` are those that the label files give to ids.
 
     Raises:
         DataError: fewer than two ids where they had to be found.
     """
-    ignore = tuple(recipe.data.ignore)
-    named = recipe.head.classes
-    if isinstance(named, dict):
-        return ClassMap(tuple(ClassName(number, name) for name, number in named.items()), ignore)
-    if isinstance(named, tuple):
-        return ClassMap(tuple(ClassName(number, name) for number, name in enumerate(named)), ignore)
+    named = named_classes(rule, ignore)
+    if named is not None:
+        return named
     found = ClassMap.of_ids(counts, names, ignore)
     if len(found) < 2:  # noqa: PLR2004
         only = f"the only id is {found.classes[0].id}" if len(found) else "every voxel is ignored"
@@ -190,6 +261,6 @@ def class_map(recipe: Recipe, counts: Mapping[int, int], names: Mapping[int, str
             f"are empty: {only}",
             "Training needs two classes or more; check the file and its dataset, or data.ignore.",
         )
-    if recipe.head.task == "binary" and len(found) != 2:  # noqa: PLR2004
+    if rule.task == "binary" and len(found) != 2:  # noqa: PLR2004
         raise DataError(_WHERE, f"have {len(found)} ids ({', '.join(found.names)}) but the task is binary")
     return found

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.data.augment import augmented
-from volseg_core.data.sampling import Places, Window, as_window, box_shape
+from volseg_core.data.sampling import Places, as_window, box_shape
+from volseg_core.data.truth import class_indices
 from volseg_core.errors import DataError, UsageError
 from volseg_core.volume import SLICES, View, padded_size, symmetries
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from volseg_core.data.split import Region
+    from volseg_core.data.truth import Teacher
     from volseg_core.recipe.blocks import SamplerBlock
 
 log = logging.getLogger("volseg")
@@ -28,6 +30,8 @@ AUTO_BOX, AUTO_THIN_BOX = (96, 96, 96), (32, 128, 128)
 """Windows of 3D networks where all axes are alike, and where the first one differs from the others."""
 _WHERE = "data.window"
 
+Taught = tuple[np.ndarray[Any, np.dtype[np.float32]], tuple[np.ndarray[Any, Any], ...]]
+"""Image (C, *S) and the target of each head: class indices (*S) int64, or values (K, *S) float32."""
 Draw = tuple[int, int, int]
 """Epoch, group and index of a sample."""
 
@@ -183,10 +187,10 @@ def by(shape: Sequence[int]) -> str:
 
 
 class WindowDataset:
-    """Draws windows: ``dataset[epoch, group, index] -> (image (C, *S) float32, labels (*S) int64)``.
+    """Draws windows: ``dataset[epoch, group, index] -> (image (C, *S) float32, targets)``.
 
-    Images are normalised as the network sees them, in slices with ``neighbours`` on each side as further channels;
-    labels are class indices, -1 where there is none.
+    Images are normalised as the network sees them, in slices with ``neighbours`` on each side as further channels. Each
+    of ``teachers`` makes a target out of the truth of a window (`volseg_core.data.truth`).
     """
 
     def __init__(
@@ -197,22 +201,25 @@ class WindowDataset:
         sampler: SamplerBlock | None = None,
         classes: int = 0,
         neighbours: int = 0,
+        teachers: Sequence[Teacher] = (class_indices,),
     ) -> None:
         self.groups, self.augment, self.seed, self.neighbours = list(groups), augment, seed, neighbours
+        self.teachers = tuple(teachers)
         self._places = [Places(group, sampler, classes) for group in self.groups]
 
-    def __getitem__(self, draw: Draw) -> Window:
+    def __getitem__(self, draw: Draw) -> Taught:
         """Return the window of a draw; the same draw always gives the same window."""
         epoch, number, index = draw
         group = self.groups[number]
         random = np.random.default_rng([self.seed, epoch, number, index, 1])
         place = self._places[number].draw(random)
         normaliser = place.region.volume.normaliser
-        image, labels = place.cut(group.view, group.window, self.neighbours)
+        image, truth = place.cut(group.view, group.window, self.neighbours)
         orientation = group.orientations[int(random.integers(len(group.orientations)))]
-        unit, labels = orientation.apply(normaliser.unit(image)), orientation.apply(labels)
-        unit, labels = augmented(self.augment, unit, labels, int(random.integers(2**31)))
-        return as_window(normaliser.to_network(unit), labels, group.dims)
+        unit, truth = orientation.apply(normaliser.unit(image)), orientation.apply(truth)
+        unit, truth = augmented(self.augment, unit, truth, int(random.integers(2**31)))
+        image, truth = as_window(normaliser.to_network(unit), truth, group.dims)
+        return image, tuple(teacher(truth) for teacher in self.teachers)
 
 
 class BatchPlan:

@@ -23,25 +23,27 @@ def write_weights(
     *,
     where: str,
     in_channels: int,
-    names: tuple[str, ...],
+    names: tuple[str, ...] | None,
     made_by: str,
 ) -> str:
     """Write tensors for the network of a recipe as a model file and return the model id.
 
-    ``names`` are those of the classes, whose ids are 0, 1, ..., or of the channels; ``where`` is the file that the
-    tensors came from and ``made_by`` what may have made it otherwise.
+    ``names`` are those of the classes, whose ids are 0, 1, ..., or of the channels, None where the recipe's target has
+    them; ``where`` is the file that the tensors came from and ``made_by`` what may have made it otherwise.
 
     Raises:
         DataError: names or shapes of tensors differ from the recipe's network, or ``path`` cannot be written.
     """
-    from volseg_core.model import ModelSpec, write_model
+    from volseg_core.model import HeadSpec, ModelSpec, write_model
     from volseg_core.network import build_network, size_rules
     from volseg_core.provenance import made_with
     from volseg_core.volume import Normalisation
 
-    outputs = 1 if recipe.head.task == "binary" else len(names)
+    names = _channels(registry, recipe) if names is None else names
+    classes = ClassMap(tuple(map(ClassName, range(len(names)), names)), tuple(recipe.data.ignore))
+    head = HeadSpec(recipe.heads[0].rule.task, classes)
     try:
-        network = build_network(registry.catalog, recipe, in_channels, outputs, pretrained=False)
+        network = build_network(registry.catalog, recipe, in_channels, head.channels, pretrained=False)
     except VolsegError as error:
         raise DataError(where, f"holds a network that cannot be built here ({error.where}: {error.what})") from None
     own = network.state_dict()
@@ -54,25 +56,30 @@ def write_weights(
     network.load_state_dict(dict(tensors))
     divisor, minimum = size_rules(recipe)
     versions = made_with(recipe.components())
-    classes = ClassMap(tuple(map(ClassName, range(len(names)), names)), tuple(recipe.data.ignore))
     axes = "zyx" if recipe.data.axes == "auto" else recipe.data.axes
-    head = recipe.head.model_copy(
-        update={"classes": {item.name: item.id for item in classes.classes}, "made_with": versions}
-    )
+    header = recipe.header.model_copy(update={"made_with": versions})
     data = recipe.data.model_copy(update={"axes": axes, "channels": in_channels // (2 * recipe.data.neighbours + 1)})
     spec = ModelSpec(
-        task=recipe.head.task,
+        heads=(head,),
         in_channels=in_channels,
         neighbours=recipe.data.neighbours,
-        classes=classes,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=axes,
         divisor=divisor,
         min_size=minimum,
-        dims=recipe.head.dims,
+        dims=recipe.header.dims,
         made_with=versions,
     )
-    return write_model(path, network.state_dict(), spec, recipe.replace(head=head, data=data).to_dict())
+    recipe = recipe.named([classes]).replace(header=header, data=data)
+    return write_model(path, network.state_dict(), spec, recipe.to_dict())
+
+
+def _channels(registry: Registry, recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the channels that the target of a recipe makes."""
+    target = recipe.heads[0].target
+    assert target is not None  # noqa: S101  (whoever leaves names out has carried one)
+    maker = registry.catalog.build(target.provided, target.params, {"dims": recipe.header.dims, "spacing": None})
+    return tuple(maker.names)
 
 
 def _described(recipe: Recipe) -> str:

@@ -38,7 +38,7 @@ class Held:
         spacing: tuple[float, float, float] | None,
     ) -> None:  # fmt: skip
         self._sink = sink
-        self._classes = model.spec.classes
+        self._classes = model.spec.only_classes("postprocess").classes
         self._labels: Labels = np.zeros(spec.shape, spec.dtype)
         context = {"classes": self._classes.names, "spacing": spacing}
         self._steps = [(use, catalog.build(use.provided, use.params, context, use.where)) for use in uses]

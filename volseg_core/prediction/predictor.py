@@ -14,7 +14,7 @@ from volseg_core.data.files import VolumeLike, VolumeSource, default_params, ope
 from volseg_core.errors import DataError, Interrupted
 from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
-from volseg_core.prediction.arrays import Memory, array_specs, write_result
+from volseg_core.prediction.arrays import Memory, Merges, array_specs
 from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.postprocess import Held, extra_arrays
 from volseg_core.prediction.segment import Segmenter
@@ -125,14 +125,18 @@ class Job:
     def run(self, progress: Progress, output: Path | None, *, overwrite: bool) -> tuple[Any, dict[str, Any]]:
         """Segment the volume into a sink and return the sink and the record of what was done."""
         source, merge = self.source, self.recipe.merge
-        state = self.catalog.build(merge.provided, merge.params, self.plan.merge_context, merge.where)
+        states = [
+            self.catalog.build(merge.provided, merge.params, self.plan.merge_context(head), merge.where)
+            for head in self.model.spec.heads
+        ]
+        merges = Merges(self.plan, states)
         name = merge.provided.component.name
         log.info("%d directions on %s, merge %s", len(self.plan.views), self.runtime.device, name)
         data, normaliser = self.read()
         writer = None if output is None else writer_for(self.catalog, output)
         record = _record(self, normaliser, writer)
         steps = self.recipe.postprocess if "labels" in self.plan.wanted else ()
-        specs = array_specs(self.model, source.shape, self.plan.wanted) | extra_arrays(steps, source.shape)
+        specs = array_specs(self.plan, source.shape) | extra_arrays(steps, source.shape)
         sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
         with sink, progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
             _refuse_existing(sink.paths, overwrite=overwrite)
@@ -140,8 +144,8 @@ class Job:
             held = Held(self.catalog, steps, self.model, sink, specs["labels"], source.grid.spacing) if steps else None
 
             def segment(block: Block) -> None:
-                segmenter.block(data[(slice(None), *block.outer)], state)
-                write_result(state, block, self.plan, self.model, held or sink)
+                segmenter.block(data[(slice(None), *block.outer)], merges)
+                merges.write(block, held or sink)
 
             serial(segment, whole_volume(source.shape))
             if held is not None:
@@ -173,8 +177,11 @@ def _sink(
 
 
 def _attributes(model: ModelFile, source: VolumeSource) -> dict[str, Any]:
-    classes = [{"id": item.id, "name": item.name} for item in model.spec.classes.classes]
-    return {"spacing": source.grid.spacing, "unit": source.grid.unit, "classes": classes}
+    named = {
+        head.array("classes"): [{"id": item.id, "name": item.name} for item in head.classes.classes]
+        for head in model.spec.heads
+    }
+    return {"spacing": source.grid.spacing, "unit": source.grid.unit, **named}
 
 
 def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from volseg_core.tasks import CLASS_TASKS
+
 
 def _number(value: object) -> object:
     if isinstance(value, bool):
@@ -228,15 +230,20 @@ class PredictBlock(Block):
         return value
 
 
-class Head(Block):
-    """The keys of a recipe that are neither blocks nor components."""
+class Header(Block):
+    """The keys of a recipe that are neither blocks nor components, nor those of its heads."""
 
     name: str = ""
     summary: str = ""
-    task: Literal["multiclass", "binary"] = "multiclass"
-    classes: Auto | tuple[str, ...] | dict[str, Whole] = "auto"
     dims: Literal[2, 3] = 2
     made_with: dict[str, str] = {}
+
+
+class HeadBlock(Block):
+    """One result of the network: what kind it is, and its classes, or the names of its channels."""
+
+    task: Literal["multiclass", "binary", "multilabel", "regression"] = "multiclass"
+    classes: Auto | tuple[str, ...] | dict[str, Whole] = "auto"
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -244,11 +251,20 @@ class Head(Block):
         return tuple(map(str, value)) if isinstance(value, (list, tuple)) else value
 
     @model_validator(mode="after")
-    def _two_for_binary(self) -> Head:
-        if self.classes != "auto" and (len(self.classes) < 2 or (self.task == "binary" and len(self.classes) != 2)):  # noqa: PLR2004
-            message = f"task {self.task!r} with {len(self.classes)} classes; binary has two, multiclass two or more"
+    def _enough(self) -> HeadBlock:
+        count = 0 if self.classes == "auto" else len(self.classes)
+        if self.classes == "auto" or self.task not in CLASS_TASKS:
+            return self
+        if count < 2 or (self.task == "binary" and count != 2):  # noqa: PLR2004
+            message = f"task {self.task!r} with {count} classes; binary has two, multiclass two or more"
             raise ValueError(message)
         return self
+
+
+class NamedHeadBlock(HeadBlock):
+    """One of several heads: its losses count ``weight`` times in the sum of all."""
+
+    weight: Annotated[Real, Field(ge=0)] = 1.0
 
 
 BLOCKS: dict[str, type[Block]] = {"data": DataBlock, "train": TrainBlock, "predict": PredictBlock}

@@ -15,6 +15,9 @@ from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_gro
 from volseg_core.machine import cpu_count, shared_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volseg_core.data.truth import Teacher
     from volseg_core.recipe import TrainBlock
     from volseg_core.training.run import Prepared
 
@@ -45,13 +48,15 @@ class Batches:
             self.unlabelled_plan.set_epoch(epoch)
 
 
-def make_batches(prepared: Prepared, augment: Any) -> Batches:
-    """Return the windows that a recipe trains on."""
+def make_batches(prepared: Prepared, augment: Any, teachers: Sequence[Teacher]) -> Batches:
+    """Return the windows that a recipe trains on; ``teachers`` make the targets of its heads."""
     recipe, spec = prepared.recipe, prepared.spec
     rule, data = recipe.train, recipe.data
     turned = bool(getattr(augment, "turns", False))
     groups = with_turns(prepared.groups, spec.axes) if turned else prepared.groups
-    windows = WindowDataset(groups, augment, rule.seed, data.sampler, len(spec.classes), spec.neighbours)
+    windows = WindowDataset(
+        groups, augment, rule.seed, data.sampler, prepared.kinds, spec.neighbours, teachers=teachers
+    )
     plan = BatchPlan(groups, steps_per_epoch(rule, groups), rule.batch, rule.seed)
     if rule.teacher is None:
         return Batches(windows, plan)
@@ -61,7 +66,7 @@ def make_batches(prepared: Prepared, augment: Any) -> Batches:
     return Batches(
         windows,
         plan,
-        WindowDataset(free, augment, seed, neighbours=spec.neighbours),
+        WindowDataset(free, augment, seed, neighbours=spec.neighbours, teachers=()),
         BatchPlan(free, plan.steps, rule.teacher.batch, seed),
     )
 
@@ -74,8 +79,13 @@ def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
     return int(min(_MAX_STEPS, max(_MIN_STEPS, -(-windows // rule.batch))))
 
 
-def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any, DataLoader[Any] | None]:
-    """Return the loaders of training (with a teacher a dict of two) and of the held-out part, None without any."""
+def make_loaders(
+    prepared: Prepared, batches: Batches, device: str, judges: Sequence[Teacher]
+) -> tuple[Any, DataLoader[Any] | None]:
+    """Return the loaders of training (with a teacher a dict of two) and of the held-out part, None without any.
+
+    ``judges`` make what validation compares with.
+    """
     recipe, spec = prepared.recipe, prepared.spec
     workers = _workers(recipe.train, device, _batch_bytes(prepared))
     common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
@@ -89,14 +99,15 @@ def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any
     if not prepared.held:
         return train, None
     seen = validation_windows(prepared.held, spec, recipe.data.window, _VALIDATION_WINDOWS)
-    held: Any = ValidationDataset(seen, spec)
+    held: Any = ValidationDataset(seen, spec, judges)
     return train, DataLoader(held, batch_sampler=held.batches(recipe.train.batch), **common)
 
 
 def _batch_bytes(prepared: Prepared) -> int:
-    """Return the bytes of the largest batch of training windows: float32 channels and int64 labels."""
+    """Return the bytes of the largest batch of training windows: float32 channels and values, int64 classes."""
     pixels = max(math.prod(group.window) for group in prepared.groups)
-    return prepared.recipe.train.batch * pixels * (4 * prepared.spec.in_channels + 8)
+    targets = sum(8 if head.of_classes else 4 * head.channels for head in prepared.spec.heads)
+    return prepared.recipe.train.batch * pixels * (4 * prepared.spec.in_channels + targets)
 
 
 def _workers(rule: TrainBlock, device: str, batch: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -247,6 +248,16 @@ CONFIGS = {
     "old-test": OLD_TEST,
     "lazy-test": LAZY_TEST,
 }
+
+
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    """Return the folder of the conformance cases."""
+    shared = Path(os.environ.get("VOLSEG_SHARED", Path(__file__).resolve().parents[3].parent / "shared"))
+    path = shared / "conformance" / "networks3d"
+    if not path.is_dir():
+        pytest.skip("the shared conformance cases are not here")
+    return path
 
 
 @pytest.fixture

@@ -7,37 +7,70 @@ from typing import Any
 import pytest
 
 from volseg_core.migration.pytorch_3dunet.losses import carry_loss, carry_metric
+from volseg_core.registry import load_registry
+
+DICE = {"use": "dice", "squared": True, "smooth": 0, "absent": "count"}
+CATALOG = load_registry(builtin_only=True).catalog
+
+
+def check(kind: str, items: list[Any], task: str) -> None:
+    """Check that components take the parameters that they are given, and serve a task."""
+    for item in items:
+        given = dict(item) if isinstance(item, dict) else {"use": item}
+        component = CATALOG.find(kind, given.pop("use")).component
+        assert task in component.tasks
+        given.pop("weight", None)
+        for name, value in given.items():
+            component.params[name].coerce(value)
 
 
 @pytest.mark.parametrize(
-    ("content", "loss"),
+    ("content", "loss", "task"),
     [
-        ({"name": "BCEDiceLoss"}, ["bce", {"use": "dice", "squared": True}]),
-        ({"name": "BCEDiceLoss", "alpha": 0.5}, ["bce", {"use": "dice", "squared": True, "weight": 0.5}]),
-        ({"name": "DiceLoss"}, [{"use": "dice", "squared": True}]),
-        ({"name": "GeneralizedDiceLoss"}, ["generalised-dice"]),
-        ({"name": "BCEWithLogitsLoss", "pos_weight": 3.0}, [{"use": "bce", "pos_weight": 3.0}]),
-        ({"name": "CrossEntropyLoss", "weight": [1, 2]}, [{"use": "cross-entropy", "weights": [1, 2]}]),
-        ({"name": "WeightedCrossEntropyLoss"}, [{"use": "cross-entropy", "weights": "auto"}]),
-        ({"name": "PixelWiseCrossEntropyLoss"}, ["cross-entropy"]),
-        ({"name": "MSELoss"}, ["mse"]),
-        ({"name": "L1Loss"}, ["l1"]),
-        ({"name": "SmoothL1Loss"}, ["smooth-l1"]),
+        ({"name": "BCEDiceLoss"}, ["bce", DICE], "multilabel"),
+        ({"name": "BCEDiceLoss", "alpha": 0.5}, ["bce", {**DICE, "weight": 0.5}], "binary"),
+        ({"name": "DiceLoss"}, [DICE], "multilabel"),
+        ({"name": "DiceLoss", "weight": [1, 2]}, [{**DICE, "weights": [1, 2], "scale_weights": False}], "multiclass"),
+        ({"name": "GeneralizedDiceLoss"}, [{"use": "generalised-dice", "absent": "count"}], "multilabel"),
+        ({"name": "BCEWithLogitsLoss", "pos_weight": 3.0}, [{"use": "bce", "pos_weight": 3.0}], "multilabel"),
+        ({"name": "CrossEntropyLoss", "weight": [1, 2]}, [{"use": "cross-entropy", "weights": [1, 2]}], "multiclass"),
+        ({"name": "WeightedCrossEntropyLoss"}, ["weighted-cross-entropy"], "multiclass"),
+        ({"name": "PixelWiseCrossEntropyLoss"}, ["border-weighted-cross-entropy"], "multiclass"),
+        ({"name": "MSELoss"}, ["mse"], "regression"),
+        ({"name": "L1Loss"}, ["l1"], "regression"),
+        ({"name": "SmoothL1Loss"}, ["smooth-l1"], "regression"),
+        (
+            {"name": "WeightedSmoothL1Loss", "threshold": 0.2, "initial_weight": 0.5, "apply_below_threshold": False},
+            [{"use": "weighted-smooth-l1", "threshold": 0.2, "factor": 0.5, "side": "above"}],
+            "regression",
+        ),
+        (
+            {"name": "WeightedSmoothL1Loss", "threshold": 0.2, "initial_weight": 0.5},
+            [{"use": "weighted-smooth-l1", "threshold": 0.2, "factor": 0.5, "side": "below"}],
+            "regression",
+        ),
     ],
 )
-def test_losses(carried: Any, content: dict[str, Any], loss: list[Any]) -> None:
+def test_losses(carried: Any, content: dict[str, Any], loss: list[Any], task: str) -> None:
     recipe, left, _ = carried(carry_loss, content)
     assert (recipe, left) == ({"loss": loss}, {})
+    check("loss", loss, task)
 
 
 def test_what_a_loss_does_not_take_is_named(carried: Any) -> None:
-    content = {"name": "DiceLoss", "weight": [1, 2], "skip_last_target": True, "normalization": "softmax", "beta": 1}
+    content = {
+        "name": "GeneralizedDiceLoss",
+        "weight": [1, 2],
+        "skip_last_target": True,
+        "normalization": "softmax",
+        "beta": 1,
+    }
     _, left, _ = carried(carry_loss, content)
     assert left == {
-        "weight": "without effect on DiceLoss",
+        "weight": "without effect on GeneralizedDiceLoss",
         "skip_last_target": "labels that a metric needs are not channels of the target here",
         "normalization": "follows from the task",
-        "beta": "without effect on DiceLoss",
+        "beta": "without effect on GeneralizedDiceLoss",
     }
 
 
@@ -48,12 +81,26 @@ def test_an_unknown_loss_is_named_with_its_keys_and_the_task_chooses(carried: An
     assert "alpha" in left
 
 
+MAPS = "boundary-average-precision"
+
+
 @pytest.mark.parametrize(
     ("name", "task", "metrics"),
     [
-        ("DiceCoefficient", "binary", ["dice"]),
-        ("MeanIoU", "multiclass", ["iou"]),
+        ("DiceCoefficient", "binary", ["soft-dice"]),
+        ("MeanIoU", "multiclass", [{"use": "iou", "background": False}]),
+        ("MeanIoU", "multilabel", ["iou"]),
         ("AdaptedRandError", "multiclass", ["adapted-rand"]),
+        ("BoundaryAdaptedRandError", "multilabel", ["boundary-adapted-rand"]),
+        ("GenericAdaptedRandError", "multilabel", ["boundary-adapted-rand"]),
+        ("BlobsAveragePrecision", "multilabel", [{"use": MAPS, "channels": ["foreground"], "inside": ["foreground"]}]),
+        ("BlobsAveragePrecision", "binary", ["average-precision"]),
+        (
+            "BlobsBoundaryAveragePrecision",
+            "multilabel",
+            [{"use": MAPS, "channels": ["boundary"], "foreground": "foreground"}],
+        ),
+        ("BoundaryAveragePrecision", "multilabel", [MAPS]),
         ("PSNR", "regression", ["psnr"]),
         ("MSE", "regression", ["mse"]),
     ],
@@ -61,12 +108,20 @@ def test_an_unknown_loss_is_named_with_its_keys_and_the_task_chooses(carried: An
 def test_metrics(carried: Any, name: str, task: str, metrics: list[Any]) -> None:
     recipe, left, _ = carried(lambda settings, transfer: carry_metric(settings, transfer, task), {"name": name})
     assert (recipe, left) == ({"metrics": metrics}, {})
+    check("metric", metrics, task)
+
+
+def test_the_least_object_is_carried(carried: Any) -> None:
+    content = {"name": "BoundaryAveragePrecision", "min_instance_size": 20}
+    recipe, _, _ = carried(lambda settings, transfer: carry_metric(settings, transfer, "multilabel"), content)
+    assert recipe == {"metrics": [{"use": MAPS, "min_size": 20}]}
+    check("metric", recipe["metrics"], "multilabel")
 
 
 def test_fault_b1b_a_threshold_that_is_ignored_there_counts(carried: Any) -> None:
     content = {"name": "BoundaryAdaptedRandError", "threshold": 0.4, "use_first_input": True, "thresholds": [0.3, 0.4]}
     recipe, left, _ = carried(lambda settings, transfer: carry_metric(settings, transfer, "multilabel"), content)
-    assert recipe["metrics"][0]["threshold"] == 0.4
+    assert recipe["metrics"] == [{"use": "boundary-adapted-rand", "threshold": 0.6}], "of 1 - p, which objects exceed"
     assert left["use_first_input"] == "pytorch-3dunet ignores it"
     assert "thresholds" in left
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 
 REGISTRY = load_registry(builtin_only=True)
-SHARED = Path(os.environ.get("VOLSEG_SHARED", Path(__file__).resolve().parents[3].parent / "shared"))
 MODELS = (376, 378, 379, 381, 382, 383, 385, 386, 387, 388, 390, 391, 393)
 BUFFERS = {"running_mean": torch.zeros, "running_var": torch.ones}
 SMALL = {
@@ -54,11 +52,8 @@ def small(tmp_path: Path, **options: Any) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def cases() -> dict[str, dict[str, Any]]:
-    path = SHARED / "conformance" / "networks3d" / "cases.json"
-    if not path.is_file():
-        pytest.skip("the shared conformance cases are not here")
-    every = json.loads(path.read_text(encoding="utf-8"))["cases"]
+def cases(folder: Path) -> dict[str, dict[str, Any]]:
+    every = json.loads((folder / "cases.json").read_text(encoding="utf-8"))["cases"]
     return {case["id"]: case for case in every if case["kind"] == "model"}
 
 
@@ -81,7 +76,9 @@ def filled(names: list[Any]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("number", MODELS)
-def test_imported_checkpoints_give_the_logits_of_pytorch_3dunet(number: int, cases: Any, tmp_path: Path) -> None:
+def test_imported_checkpoints_give_the_logits_of_pytorch_3dunet(
+    number: int, cases: Any, folder: Path, tmp_path: Path
+) -> None:
     case = cases[f"model_{number}"]
     checkpoint = tmp_path / "best_checkpoint.pytorch"
     torch.save({"model_state_dict": filled(case["state_dict"]), "num_epochs": 1}, checkpoint)
@@ -89,7 +86,7 @@ def test_imported_checkpoints_give_the_logits_of_pytorch_3dunet(number: int, cas
     image = np.sin(0.013 * np.arange(np.prod(case["shape"]))).astype(np.float32).reshape(case["shape"])
     with torch.no_grad():
         logits = network(torch.from_numpy(image)).numpy()
-    with np.load(SHARED / "conformance" / "networks3d" / "arrays.npz") as arrays:
+    with np.load(folder / "arrays.npz") as arrays:
         np.testing.assert_allclose(logits, arrays[case["expected_logits"]], atol=1e-5, rtol=1e-5)
     assert (model.spec.in_channels, model.spec.out_channels) == (case["shape"][1], logits.shape[1])
 
@@ -110,14 +107,50 @@ def test_the_imported_model_predicts(save_checkpoint: Any, tmp_path: Path, prefi
         expected = theirs(standard).argmax(1)[0].numpy()
     found = volseg_core.predict(tmp_path / "imported.safetensors", volume, overrides=["predict.window=[16, 24, 24]"])
     assert (found.arrays["labels"] == expected).mean() > 0.999
-    assert model.spec.classes.names == ("0", "1")
+    assert model.spec.heads[0].classes.names == ("0", "1")
 
 
 def test_one_channel_with_a_sigmoid_is_binary(save_checkpoint: Any, tmp_path: Path) -> None:
     recipe = resolve_recipe(REGISTRY, {"extends": "volseg/patches", "model": {"use": "unet3d", "f_maps": [8, 16]}})
     network = build_network(REGISTRY.catalog, recipe, 1, 1, pretrained=False)
-    model, _ = imported(tmp_path, SMALL | {"out_channels": 1, "final_sigmoid": True}, save_checkpoint(network))
-    assert (model.spec.task, model.spec.classes.names) == ("binary", ("background", "foreground"))
+    section = SMALL | {"out_channels": 1, "final_sigmoid": True}
+    model, _ = imported(tmp_path, section, save_checkpoint(network))
+    (head,) = model.spec.heads
+    assert (head.task, head.classes.names) == ("binary", ("background", "foreground"))
+
+
+def test_channels_that_are_made_of_labels_have_the_names_of_the_target(save_checkpoint: Any, tmp_path: Path) -> None:
+    recipe = resolve_recipe(REGISTRY, {"extends": "volseg/patches", "model": {"use": "unet3d", "f_maps": [8, 16]}})
+    network = build_network(REGISTRY.catalog, recipe, 1, 2, pretrained=False).eval()
+    label = {"name": "StandardLabelToBoundary", "foreground": True}
+    train = {"transformer": {"raw": [{"name": "Standardize"}], "label": [label]}}
+    section = SMALL | {"final_sigmoid": True, "num_groups": 8}
+    model, _ = imported(
+        tmp_path,
+        section,
+        save_checkpoint(network),
+        loaders={"train": train},
+        loss={"name": "BCEDiceLoss"},
+        trainer={"iters": 2},
+    )
+    (head,) = model.spec.heads
+    assert (head.task, head.classes.names) == ("multilabel", ("foreground", "boundary"))
+    volume = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
+    found = volseg_core.predict(tmp_path / "imported.safetensors", volume, overrides=["predict.window=[16, 16, 16]"])
+    standard = torch.from_numpy((volume - volume.mean()) / volume.std())[None, None]
+    with torch.no_grad():
+        expected = torch.sigmoid(network(standard))[0].numpy()
+    np.testing.assert_allclose(np.float32(found.arrays["probabilities"]), expected, atol=5e-3)
+
+
+def test_values_of_a_regression_are_those_of_the_network(save_checkpoint: Any, tmp_path: Path) -> None:
+    network = small(tmp_path)
+    _, _ = imported(tmp_path, SMALL | {"is_segmentation": False}, save_checkpoint(network))
+    volume = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
+    found = volseg_core.predict(tmp_path / "imported.safetensors", volume, overrides=["predict.window=[16, 16, 16]"])
+    with torch.no_grad():
+        expected = network(torch.from_numpy(volume)[None, None])[0].numpy()
+    np.testing.assert_allclose(found.arrays["values"], expected, atol=1e-3)
 
 
 def test_a_checkpoint_of_another_network_is_refused_and_nothing_is_written(

@@ -67,12 +67,13 @@ def write_bioimageio(model: ModelFile, path: Path) -> None:
 def description(model: ModelFile, hashes: dict[str, str], shape: tuple[int, ...]) -> dict[str, Any]:
     """Return the description; what volseg cannot know (authors, licence, citation) is left to the page to ask for."""
     spec = model.spec
-    names = [_identifier(name, index) for index, name in enumerate(spec.classes.names)][-spec.out_channels :]
+    head = spec.heads[0]
+    names = [_identifier(name, index) for index, name in enumerate(head.classes.names)][-spec.out_channels :]
     return {
         "format_version": FORMAT,
         "type": "model",
         "name": _title(model),
-        "description": f"Segments slices into {', '.join(spec.classes.names)}."[:512],
+        "description": f"Segments slices into {', '.join(head.classes.names)}."[:512],
         "documentation": _file(PAGE, hashes),
         "tags": ["segmentation", "2d", "volseg", "onnx"],
         "inputs": [
@@ -98,7 +99,7 @@ def description(model: ModelFile, hashes: dict[str, str], shape: tuple[int, ...]
                 ],
                 "test_tensor": _file(TEST_OUTPUT, hashes),
                 "data": {"type": "float32"},
-                "postprocessing": [{"id": "sigmoid"} if spec.task == "binary" else _step("softmax", axis="channel")],
+                "postprocessing": [{"id": "sigmoid"} if head.task == "binary" else _step("softmax", axis="channel")],
             }
         ],
         "weights": {"onnx": {**_file(WEIGHTS, hashes), "opset_version": model.export["opset"]}},
@@ -160,7 +161,7 @@ def _probabilities(model: ModelFile, batch: Array) -> Array:
 
     session = InferenceSession(model.path.read_bytes(), providers=["CPUExecutionProvider"])
     logits = session.run([OUTPUT], {INPUT: batch})[0]
-    found: Array = 1 / (1 + np.exp(-logits)) if model.spec.task == "binary" else softmax(logits)
+    found: Array = 1 / (1 + np.exp(-logits)) if model.spec.heads[0].task == "binary" else softmax(logits)
     return found
 
 

@@ -43,14 +43,15 @@ takes mean and deviation of values that are not clipped yet, so outliers count m
 def page(model: ModelFile) -> str:
     """Return the page of an exported model."""
     spec = model.spec
-    named = [f"{item.name} (id {item.id})" for item in spec.classes.classes]
+    head = spec.heads[0]
+    named = [f"{item.name} (id {item.id})" for item in head.classes.classes]
     return _PAGE.format(
         title=f"{model.recipe['model']['use']} of volseg",
         classes=", ".join(named),
         channels=_channels(spec),
         sizes=_sizes(model),
         axes=", ".join(spec.axes),
-        outputs=named[1] if spec.task == "binary" else "each class",
+        outputs=named[1] if head.task == "binary" else "each class",
         normalisation=_normalisation(spec),
         facts="\n".join(f"- {key}: {value}" for key, value in describe_export(model).items()),
     )

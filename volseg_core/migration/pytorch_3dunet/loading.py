@@ -133,7 +133,7 @@ def _training(
     carry_augmentation(raw, transfer, scaled=scaled)
     leave_unknown(raw, transfer, (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN))
     leave_unknown(labels, transfer, (*GEOMETRY, *PLAIN, *MAKERS))
-    made, ignored = made_of(labels), ignored_ids(labels)
+    made, ignored = made_of(labels, dims), ignored_ids(labels)
     _name_the_rest(raw, labels)
     lists.leave("weight", _REASONS["weight_internal_path"])
     lists.leave_the_rest({}, _NOT_THERE.format("transformer"))

@@ -45,28 +45,37 @@ def carry_loss(settings: Settings, transfer: Transfer) -> None:
         settings.leave_the_rest({}, "it belongs to a loss that has no equivalent here")
         transfer.carry("loss", None, "those of the task: the one there has no equivalent here")
         return
-    transfer.carry("loss", [_item(term, settings) for term in found.terms], f"{name}: {found.why}")
+    items = [_item(term, settings) for term in found.terms]
+    if name == "DiceLoss" and isinstance(items[0], dict) and "weights" in items[0]:
+        items[0]["scale_weights"] = False
+    if name == "WeightedSmoothL1Loss" and isinstance(items[0], dict):
+        items[0]["side"] = "below" if settings.take("apply_below_threshold", default=True) else "above"
+    transfer.carry("loss", items, f"{name}: {found.why}")
     settings.leave_the_rest(_REASONS, _UNKNOWN.format(name))
 
 
 def carry_metric(settings: Settings, transfer: Transfer, task: str) -> None:
     """Carry the metric, which chooses the best epoch, where it serves the task."""
     name = settings.word("name")
-    found = METRICS.get(name)
-    if found is None or task not in found.tasks:
+    known = METRICS.get(name)
+    found = next((each for each in known or () if task in each.tasks), None)
+    if found is None:
         hint = did_you_mean(name, METRICS)
-        why = (
-            f"{name} has no equivalent here. {hint}"
-            if found is None
-            else f"no metric here scores {task} as {name} does"
-        )
+        gone = f"{name} has no equivalent here. {hint}"
+        why = gone if known is None else f"no metric here scores {task} as {name} does"
         settings.leave("name", why.rstrip(" ."))
         settings.leave_the_rest({}, "it belongs to a metric that has no equivalent here")
         transfer.carry("metrics", None, "those of the task: the one there has no equivalent here")
         return
     items = [_item(term, settings) for term in found.terms]
+    if name == "BoundaryAdaptedRandError" and (threshold := settings.number("threshold", _is_share)) is not None:
+        items = [{"use": items[0], "threshold": round(1 - threshold, 6)}]
     transfer.carry("metrics", items, f"{name}, which chooses the best epoch: {found.why}")
     settings.leave_the_rest(_METRIC_REASONS, _UNKNOWN.format(name))
+
+
+def _is_share(value: float) -> bool:
+    return 0 < value < 1
 
 
 def _item(term: Term, settings: Settings) -> Any:

@@ -51,6 +51,6 @@ def write_checkpoint(
         path,
         where=str(checkpoint),
         in_channels=outputs.in_channels,
-        names=task.names,
+        names=task.names if task.made is None else None,
         made_by="another model section than that of the configuration",
     )

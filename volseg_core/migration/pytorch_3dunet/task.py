@@ -17,7 +17,7 @@ _BINARY = ("background", "foreground")
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its name here, why it is that, and the names of its classes or channels."""
+    """A task: its name here, why it is that, and the names of its classes, or of channels that no target names."""
 
     name: str
     why: str
@@ -28,7 +28,7 @@ class Task:
 def decide(outputs: Outputs, loss: str, made: Made | None, *, trained: bool) -> Task:
     """Return the task of outputs that were trained with ``loss`` on labels, or on what was ``made`` of them.
 
-    Where weights are ``trained``, a target that means the contrary, or has other channels, is not theirs.
+    Where weights are ``trained``, a target of another number of channels is not theirs.
     """
     channels = outputs.channels
     numbers = tuple(map(str, range(channels)))
@@ -38,9 +38,8 @@ def decide(outputs: Outputs, loss: str, made: Made | None, *, trained: bool) -> 
     if channels > 1 and (loss in CROSS_ENTROPIES or (not outputs.sigmoid and loss not in SIGMOIDS)):
         said = loss if loss in CROSS_ENTROPIES else "final_sigmoid false"
         return Task("multiclass", f"{channels} classes, of which each voxel has one ({said})", numbers)
-    if made is not None and not (trained and (made.inverse or len(made.channels) != channels)):
-        names = made.channels
-        return Task("multilabel", f"channels that are made of the labels, each with a sigmoid ({loss})", names, made)
+    if made is not None and not (trained and made.channels != channels):
+        return Task("multilabel", f"channels that are made of the labels, each with a sigmoid ({loss})", numbers, made)
     if channels > 1 or made is not None:
         return Task("multilabel", f"{channels} channels, each with a sigmoid", numbers)
     return Task("binary", "one channel with a sigmoid: foreground or not", _BINARY)

@@ -24,20 +24,17 @@ INTENSITIES = (
 NORMALISERS = ("Standardize", "PercentileNormalizer", "Normalize")
 PLAIN = ("ToTensor", "LabelToTensor", "Identity", "Relabel", "RgbToLabel")
 """Transforms that have no effect of their own here."""
-_BOUNDARY, _FOREGROUND = "boundary", "foreground"
+_CONNECTIVITY = {"connectivity": 2}
 _KNOWN_MODES = ("thick", "inner", "outer")
-_WHERE_DIFFERENT = "there 1 where two voxels differ, here 1 where they are of one object"
 
 
 @dataclass(frozen=True)
 class Made:
-    """What labels become: the target component, the names of its channels, and what is to be known about it."""
+    """What labels become: the target component, how many channels it makes, and what is to be known about it."""
 
     target: Mapping[str, Any]
-    channels: tuple[str, ...]
+    channels: int
     why: str
-    inverse: bool = False
-    """Whether its values mean the contrary of theirs, so that trained weights do not fit."""
 
 
 def transforms(settings: Settings, transfer: Transfer, key: str) -> dict[str, Settings]:
@@ -67,9 +64,9 @@ def leave_unknown(found: Mapping[str, Settings], transfer: Transfer, known: tupl
             transfer.leave(settings.prefix.rstrip("."), f"no such transform is known here. {hint}".rstrip(" ."))
 
 
-def made_of(found: Mapping[str, Settings]) -> Made | None:
+def made_of(found: Mapping[str, Settings], dims: int) -> Made | None:
     """Return what the transforms of labels make, None where the labels stay as they are."""
-    made = next((make(found[name]) for name, make in MAKERS.items() if name in found), None)
+    made = next((make(found[name], dims) for name, make in MAKERS.items() if name in found), None)
     return made if made is not None and made.channels else None
 
 
@@ -79,62 +76,53 @@ def ignored_ids(found: Mapping[str, Settings]) -> list[int]:
     return [value for value in values if value is not None]
 
 
-def _boundaries(settings: Settings) -> Made:
+def _boundaries(settings: Settings, _: int) -> Made:
     mode = settings.word("mode") or "thick"
     if mode not in _KNOWN_MODES:
         settings.leave("mode", f"{mode!r} is none of {', '.join(_KNOWN_MODES)}")
         mode = "thick"
-    foreground = settings.flag("foreground")
-    return _rims(mode, foreground=foreground, why=f"StandardLabelToBoundary: boundaries, {mode}")
+    return _rims(mode, foreground=settings.flag("foreground"), why=f"StandardLabelToBoundary: boundaries, {mode}")
 
 
 def _rims(mode: str, *, foreground: bool, why: str) -> Made:
-    target = {"use": "boundaries", "mode": mode} | ({"foreground": True} if foreground else {})
-    return Made(target, (_FOREGROUND, _BOUNDARY) if foreground else (_BOUNDARY,), why)
+    target = {"use": "boundaries", "mode": mode, **_CONNECTIVITY} | ({"foreground": True} if foreground else {})
+    return Made(target, 1 + foreground, why)
 
 
-def _mask(settings: Settings) -> Made:
+def _mask(settings: Settings, _: int) -> Made:
     if settings.flag("boundary"):
         settings.leave("cross_entropy", "foreground and boundary are channels of their own")
         return _rims("outer", foreground=True, why="BlobsToMask with the boundary: foreground and outer boundaries")
     settings.leave("cross_entropy", "without effect: there is no boundary")
-    return Made({"use": "foreground"}, (_FOREGROUND,), "BlobsToMask: all objects are foreground")
+    return Made({"use": "foreground"}, 1, "BlobsToMask: all objects are foreground")
 
 
-def _random_boundaries(settings: Settings) -> Made:
+def _random_boundaries(settings: Settings, _: int) -> Made:
     why = "RandomLabelToAffinities draws how thick boundaries are and along which axis; here they are the same always"
     settings.leave(("max_offset", "z_offset_scale"), why)
     return _rims("thick", foreground=False, why=why)
 
 
-def _affinities(settings: Settings) -> Made:
-    planes, depths = _offsets(settings, "offsets"), _offsets(settings, "z_offsets")
-    if settings.flag("aggregate_affinities"):
-        why = "the three axes together are a boundary, not affinities"
-        settings.leave("aggregate_affinities", why)
-        return _rims("thick", foreground=False, why=f"LabelToAffinities with aggregate_affinities: {why}")
-    return _neighbours(planes, depths, "LabelToAffinities")
+def _affinities(settings: Settings, dims: int) -> Made:
+    lengths, depths = _offsets(settings, "offsets"), _offsets(settings, "z_offsets")
+    grouped = settings.flag("aggregate_affinities")
+    return _differences(_steps(lengths, depths, dims), "LabelToAffinities", grouped=dims if grouped else 1)
 
 
-def _z_affinities(settings: Settings) -> Made:
-    offsets = [[offset, 0, 0] for offset in _offsets(settings, "offsets")]
-    return _made(offsets, "LabelToZAffinities")
+def _z_affinities(settings: Settings, _: int) -> Made:
+    return _differences([[offset, 0, 0] for offset in _offsets(settings, "offsets")], "LabelToZAffinities")
 
 
-def _boundaries_and_affinities(settings: Settings) -> Made:
-    made = _neighbours(
-        _offsets(settings, "xy_offsets"), _offsets(settings, "z_offsets"), "LabelToBoundaryAndAffinities"
-    )
-    settings.leave(
-        ("mode", "foreground"), "the boundary is that of `boundaries`: a head of its own (heads) can have it"
-    )
-    return made
+def _boundaries_and_affinities(settings: Settings, dims: int) -> Made:
+    steps = _steps(_offsets(settings, "xy_offsets"), _offsets(settings, "z_offsets"), dims)
+    settings.leave(("mode", "foreground"), "the boundary before affinities is thick, without the foreground")
+    return _differences(steps, "LabelToBoundaryAndAffinities", channel="boundary", **_CONNECTIVITY)
 
 
-def _mask_and_affinities(settings: Settings) -> Made:
-    made = _neighbours(_offsets(settings, "xy_offsets"), _offsets(settings, "z_offsets"), "LabelToMaskAndAffinities")
-    settings.leave("background", "the mask is that of `foreground`: a head of its own (heads) can have it")
-    return made
+def _mask_and_affinities(settings: Settings, dims: int) -> Made:
+    steps = _steps(_offsets(settings, "xy_offsets"), _offsets(settings, "z_offsets"), dims)
+    settings.leave("background", "the background is id 0")
+    return _differences(steps, "LabelToMaskAndAffinities", channel="foreground")
 
 
 def _offsets(settings: Settings, key: str) -> list[int]:
@@ -147,19 +135,23 @@ def _offsets(settings: Settings, key: str) -> list[int]:
     return []
 
 
-def _neighbours(planes: list[int], depths: list[int], name: str) -> Made:
-    """Return affinities along x, y and z for each offset, in their order."""
-    steps = zip(planes, depths or planes, strict=False)
-    return _made([axis for plane, depth in steps for axis in ([0, 0, plane], [0, plane, 0], [depth, 0, 0])], name)
+def _steps(lengths: list[int], depths: list[int], dims: int) -> list[list[int]]:
+    """Return steps along x, y and z for each length, of slices along x and y."""
+    pairs = zip(lengths, depths or lengths, strict=False)
+    steps = [axis for long, deep in pairs for axis in ([0, 0, long], [0, long, 0], [deep, 0, 0])]
+    return [step[-dims:] for step in steps if any(step[-dims:])]
 
 
-def _made(offsets: list[list[int]], name: str) -> Made:
-    channels = tuple(f"affinity {' '.join(map(str, offset))}" for offset in offsets)
-    why = f"{name}: {_WHERE_DIFFERENT}"
-    return Made({"use": "affinities", "offsets": offsets}, channels, why, inverse=True)
+def _differences(steps: list[list[int]], name: str, *, grouped: int = 1, **more: Any) -> Made:
+    """Return a channel for each step or group of steps, in which 1 means different ids, the background being one."""
+    if grouped == 1:
+        steps = [step for number, step in enumerate(steps) if step not in steps[:number]]
+    options = {"values": "different", "placed": "middle", "background": True, **more}
+    target = {"use": "affinities", "offsets": steps, **options} | ({"grouped": grouped} if grouped > 1 else {})
+    return Made(target, len(steps) // grouped + ("channel" in more) if steps else 0, f"{name}: 1 where ids differ")
 
 
-MAKERS: dict[str, Callable[[Settings], Made]] = {
+MAKERS: dict[str, Callable[[Settings, int], Made]] = {
     "StandardLabelToBoundary": _boundaries,
     "BlobsToMask": _mask,
     "RandomLabelToAffinities": _random_boundaries,
@@ -168,4 +160,4 @@ MAKERS: dict[str, Callable[[Settings], Made]] = {
     "LabelToBoundaryAndAffinities": _boundaries_and_affinities,
     "LabelToMaskAndAffinities": _mask_and_affinities,
 }
-"""Transforms of labels that make a target, with how to read them."""
+"""Transforms of labels that make a target, with how to read them in so many dimensions."""

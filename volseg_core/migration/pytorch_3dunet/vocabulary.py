@@ -55,57 +55,54 @@ SIGMOIDS = ("BCEWithLogitsLoss", "BCEDiceLoss")
 REGRESSIONS = ("MSELoss", "L1Loss", "SmoothL1Loss", "WeightedSmoothL1Loss")
 """Losses of raw values."""
 
-_DICE = Term("dice", {"squared": True})
+_DICE = {"squared": True, "smooth": 0, "absent": "count"}
 LOSSES = {
     "BCEWithLogitsLoss": Translation((Term("bce", keys={"pos_weight": "pos_weight"}),)),
-    "BCEDiceLoss": Translation(
-        (Term("bce"), Term("dice", {"squared": True}, weight="alpha")), "their sum, alpha weighing Dice"
-    ),
-    "DiceLoss": Translation((_DICE,), "squares in the denominator, as there"),
-    "GeneralizedDiceLoss": Translation((Term("generalised-dice"),)),
+    "BCEDiceLoss": Translation((Term("bce"), Term("dice", _DICE, weight="alpha")), "their sum, alpha weighing Dice"),
+    "DiceLoss": Translation((Term("dice", _DICE, keys={"weight": "weights"}),), "squares in the denominator, as there"),
+    "GeneralizedDiceLoss": Translation((Term("generalised-dice", {"absent": "count"}),)),
     "CrossEntropyLoss": Translation((Term("cross-entropy", keys={"weight": "weights"}),)),
-    "WeightedCrossEntropyLoss": Translation(
-        (Term("cross-entropy", {"weights": "auto"}),),
-        "the nearest: there the weights of classes follow from the prediction, here from the labels",
-    ),
+    "WeightedCrossEntropyLoss": Translation((Term("weighted-cross-entropy"),)),
     "PixelWiseCrossEntropyLoss": Translation(
-        (Term("cross-entropy"),), "the nearest: no weight map is read; it is gone from pytorch-3dunet too"
+        (Term("border-weighted-cross-entropy"),),
+        "the nearest: weights follow from the labels here; it is gone from pytorch-3dunet too",
     ),
     "MSELoss": Translation((Term("mse"),)),
     "L1Loss": Translation((Term("l1"),)),
     "SmoothL1Loss": Translation((Term("smooth-l1"),)),
     "WeightedSmoothL1Loss": Translation(
-        (
-            Term(
-                "weighted-smooth-l1",
-                keys={
-                    "threshold": "threshold",
-                    "initial_weight": "weight_factor",
-                    "apply_below_threshold": "below",
-                },
-            ),
-        )
+        (Term("weighted-smooth-l1", keys={"threshold": "threshold", "initial_weight": "factor"}),)
     ),
 }
 """Losses by name; their sums are over the batch and per channel, as here."""
 
 _MEASURED = "the mean over all that is held out, where there it is the mean over patches"
 _CHOSEN = "at one threshold, where there the best of several is taken, which the truth of each patch chooses"
-_CHANNELS, _VALUES, _CLASSES = ("multilabel", "binary"), ("regression",), ("multiclass", "binary")
-_THRESHOLD = {"threshold": "threshold"}
+_CHANNELS, _VALUES, _CLASSES = ("multilabel",), ("regression",), ("multiclass", "binary")
+_SIZE = {"min_instance_size": "min_size"}
+_BLOBS = {"channels": ["foreground"], "inside": ["foreground"]}
+_PART = {"channels": ["boundary"], "foreground": "foreground"}
 METRICS = {
-    "DiceCoefficient": Translation((Term("dice"),), _MEASURED, (*_CLASSES, "multilabel")),
-    "MeanIoU": Translation((Term("iou"),), f"{_MEASURED}; absent classes are left out", (*_CLASSES, "multilabel")),
-    "AdaptedRandError": Translation((Term("adapted-rand"),), _MEASURED, _CLASSES),
-    "BoundaryAdaptedRandError": Translation((Term("boundary-adapted-rand", keys=_THRESHOLD),), _CHOSEN, _CHANNELS),
-    "GenericAdaptedRandError": Translation((Term("boundary-adapted-rand", keys=_THRESHOLD),), _CHOSEN, _CHANNELS),
-    "BlobsAveragePrecision": Translation((Term("average-precision", keys=_THRESHOLD),), _CHOSEN, _CHANNELS),
-    "BlobsBoundaryAveragePrecision": Translation((Term("average-precision", keys=_THRESHOLD),), _CHOSEN, _CHANNELS),
-    "BoundaryAveragePrecision": Translation((Term("boundary-average-precision", keys=_THRESHOLD),), _CHOSEN, _CHANNELS),
-    "PSNR": Translation((Term("psnr"),), _MEASURED, _VALUES),
-    "MSE": Translation((Term("mse"),), _MEASURED, _VALUES),
+    "DiceCoefficient": [Translation((Term("soft-dice"),), _MEASURED, (*_CLASSES, *_CHANNELS))],
+    "MeanIoU": [
+        Translation((Term("iou", {"background": False}),), f"{_MEASURED}; absent classes are left out", _CLASSES),
+        Translation((Term("iou"),), _MEASURED, _CHANNELS),
+    ],
+    "AdaptedRandError": [Translation((Term("adapted-rand"),), _MEASURED, _CLASSES)],
+    "BoundaryAdaptedRandError": [Translation((Term("boundary-adapted-rand"),), _CHOSEN, _CHANNELS)],
+    "GenericAdaptedRandError": [Translation((Term("boundary-adapted-rand"),), _CHOSEN, _CHANNELS)],
+    "BlobsAveragePrecision": [
+        Translation((Term("boundary-average-precision", _BLOBS, _SIZE),), _CHOSEN, _CHANNELS),
+        Translation((Term("average-precision", keys=_SIZE),), _CHOSEN, _CLASSES),
+    ],
+    "BlobsBoundaryAveragePrecision": [
+        Translation((Term("boundary-average-precision", _PART, _SIZE),), _CHOSEN, _CHANNELS)
+    ],
+    "BoundaryAveragePrecision": [Translation((Term("boundary-average-precision", keys=_SIZE),), _CHOSEN, _CHANNELS)],
+    "PSNR": [Translation((Term("psnr"),), _MEASURED, _VALUES)],
+    "MSE": [Translation((Term("mse"),), _MEASURED, _VALUES)],
 }
-"""Metrics by name."""
+"""What stands for each metric, by task."""
 
 SCHEDULES = {
     "ReduceLROnPlateau": "plateau",
