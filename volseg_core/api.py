@@ -271,16 +271,28 @@ class Generator(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Postprocess(Component):
-    """``postprocess(labels (Z, Y, X)) -> labels or instances (Z, Y, X)``: integers, 0 is the background; numpy only.
+    """``postprocess(array) -> labels or instances (Z, Y, X)``: integers, 0 is the background; numpy only.
 
-    It is called with the class indices of the whole volume once all views are merged; what is given stays as it is.
-    ``gives`` is ``labels`` (class indices, which the next step receives) or ``instances`` (numbers of objects from 1
-    on, written as an array of their own; no step follows). Context: ``classes`` (names, in class order) and
-    ``spacing`` ((z, y, x) or None).
+    ``takes`` says which arrays it can be given, the one it prefers first: ``labels`` (class indices) and ``instances``
+    (numbers of objects), both integers (Z, Y, X), ``probabilities`` and ``values`` (of regression), both float32
+    (K, Z, Y, X). ``gives`` is ``labels``, ``instances`` (from 1 on, in any order and with gaps) or ``same``: what it
+    was given. What is given stays as it is. Steps form a chain: each takes what the one before it gives, the first one
+    what the network gives.
+
+    The object may have attributes that say how it can be called block by block; one without ``halo`` is called once
+    with the whole volume. ``halo``: voxels of context that a block needs on each side, a number or (z, y, x), or None.
+    ``overlap`` (0.5): an object of one block and one of its neighbour are the same where more than this share of the
+    larger one has both numbers; 0 where one voxel is enough. A step with a halo that takes instances and gives them
+    keeps their numbers. ``look(array)`` is called with every block, without a halo, before the first call: for what
+    depends on the whole volume. ``channels``: the number of channels that it must be given, or None.
+
+    Context: ``classes`` (names, in class order; empty where there are none), ``spacing`` ((z, y, x) or None) and
+    ``taken``, which of ``takes`` it will be given.
     """
 
     kind = "postprocess"
 
+    takes: tuple[str, ...] = ("labels",)
     gives: str = "labels"
 
 

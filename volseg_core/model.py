@@ -58,6 +58,10 @@ class HeadSpec:
         """What the names of its classes or channels are told as: ``classes``, or ``cells multilabel``."""
         return " ".join(filter(None, (self.name, "classes" if self.of_classes else self.task)))
 
+    def describe(self) -> str:
+        """Return its classes with their ids, or the names of its channels, for people."""
+        return self.classes.describe() if self.of_classes else ", ".join(self.classes.names)
+
     def array(self, name: str) -> str:
         """Return what an array of this head is called in a prediction."""
         return f"{self.name}_{name}" if self.name else name

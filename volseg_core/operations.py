@@ -158,6 +158,46 @@ def predict(
     )
 
 
+def postprocess(
+    volume: VolumeLike,
+    steps: str | Sequence[str],
+    *,
+    output: PathLike | None = None,
+    overrides: Sequence[str] = (),
+    block: int | None = None,
+    instances: bool = False,
+    overwrite: bool = False,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Apply steps after the merge to a finished prediction, one after the other; no network is needed.
+
+    ``volume`` holds label ids (Z, Y, X), with ``instances`` numbers of objects; or probabilities or values
+    (K, Z, Y, X), of which bytes are divided by 255. ``steps`` are names of components, ``overrides`` their parameters
+    as ``NAME=VALUE``, of several steps as ``STEP.NAME=VALUE`` (a name or a position). ``block`` is the largest edge of
+    the blocks, which by default hold about 32 million values with what surrounds them.
+
+    Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``instances`` (Z, Y, X)
+    uint32, of each what the last step that gives it gave. With ``output`` they are written there.
+
+    Raises:
+        VolsegError: what is wrong with volume, steps or output.
+    """
+    from volseg_core.postprocessing import run_postprocess
+
+    return run_postprocess(
+        registry or load_registry(),
+        volume,
+        [steps] if isinstance(steps, str) else steps,
+        overrides,
+        progress or Silent(),
+        output=None if output is None else Path(output),
+        overwrite=overwrite,
+        block=block,
+        instances=instances,
+    )
+
+
 def evaluate(
     prediction: VolumeLike,
     labels: VolumeLike,

@@ -61,6 +61,20 @@ def array_specs(plan: Plan, shape: tuple[int, int, int]) -> dict[str, ArraySpec]
     return specs
 
 
+def asked_arrays(plan: Plan, wanted: Sequence[str], taken: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the arrays that are written: those ``wanted`` of heads with classes, and what others give.
+
+    What steps have ``taken`` of others is written only where ``probabilities`` are wanted.
+    """
+    names = []
+    for head in plan.spec.heads:
+        for kind in wanted if head.of_classes else plan.wanted_of(head):
+            name = head.array(kind)
+            if head.of_classes or name not in taken or "probabilities" in wanted:
+                names.append(name)
+    return tuple(names)
+
+
 class Merges:
     """The merges of all heads as one receiver: each takes its share of the results."""
 

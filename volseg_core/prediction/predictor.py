@@ -14,11 +14,13 @@ from volseg_core.data.files import VolumeLike, VolumeSource, default_params, ope
 from volseg_core.errors import DataError, Interrupted
 from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
-from volseg_core.prediction.arrays import Memory, Merges, array_specs
+from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
 from volseg_core.prediction.plan import Plan, check_input, make_plan
-from volseg_core.prediction.postprocess import Held, extra_arrays
+from volseg_core.prediction.postprocess import Chain, Held, check_merge
+from volseg_core.prediction.scratch import Scratch
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.provenance import made_with, versions, write_json
+from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
 from volseg_core.volume.blocks import Block, whole_volume
 
 if TYPE_CHECKING:
@@ -100,15 +102,18 @@ def opened_job(
     """Open a volume, check that the model can segment it as wanted, and load the network."""
     with open_volume(catalog, item, "data", recipe.reader) as source:
         check_input(model.spec, source.channels, source.grid.source, independent=source.grid.independent)
+        chain = _chain(model, recipe, source) if "labels" in wanted else None
+        kinds = dict.fromkeys((*wanted, *(chain.kinds_of_classes() if chain else ())))
         plan = make_plan(
-            model.spec, recipe.predict, recipe.merge, source.shape, wanted, independent=source.grid.independent
+            model.spec, recipe.predict, recipe.merge, source.shape, tuple(kinds), independent=source.grid.independent
         )
-        yield Job(catalog, model, recipe, source, plan, _runtime(catalog, model, recipe, device))
+        asked = asked_arrays(plan, wanted, chain.needed() if chain else ())
+        yield Job(catalog, model, recipe, source, plan, _runtime(catalog, model, recipe, device), asked, chain)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A prediction with everything decided."""
+    """A prediction with everything decided; ``asked`` are the arrays to write, ``chain`` the steps that follow."""
 
     catalog: Catalog
     model: ModelFile
@@ -116,6 +121,8 @@ class Job:
     source: VolumeSource
     plan: Plan
     runtime: Any
+    asked: tuple[str, ...]
+    chain: Chain | None
 
     def read(self) -> tuple[np.ndarray[Any, Any], Normaliser]:
         """Return the volume (C, Z, Y, X) as stored and the normaliser fitted to it."""
@@ -135,23 +142,32 @@ class Job:
         data, normaliser = self.read()
         writer = None if output is None else writer_for(self.catalog, output)
         record = _record(self, normaliser, writer)
-        steps = self.recipe.postprocess if "labels" in self.plan.wanted else ()
-        specs = array_specs(self.plan, source.shape) | extra_arrays(steps, source.shape)
+        made = array_specs(self.plan, source.shape)
+        specs = {name: made[name] for name in self.asked} | (self.chain.specs(source.shape) if self.chain else {})
         sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
-        with sink, progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
+        with sink, Scratch(None if output is None else output.parent) as scratch:
             _refuse_existing(sink.paths, overwrite=overwrite)
-            segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
-            held = Held(self.catalog, steps, self.model, sink, specs["labels"], source.grid.spacing) if steps else None
+            held = Held(self.chain, made, self.asked, sink, scratch) if self.chain else None
+            with progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
+                segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
 
-            def segment(block: Block) -> None:
-                segmenter.block(data[(slice(None), *block.outer)], merges)
-                merges.write(block, held or sink)
+                def segment(block: Block) -> None:
+                    segmenter.block(data[(slice(None), *block.outer)], merges)
+                    merges.write(block, held or sink)
 
-            serial(segment, whole_volume(source.shape))
+                serial(segment, whole_volume(source.shape))
             if held is not None:
-                held.finish()
+                held.finish(self.catalog, progress)
             sink.commit()
         return sink, record
+
+
+def _chain(model: ModelFile, recipe: Recipe, source: VolumeSource) -> Chain | None:
+    heads = model.spec.heads
+    steps = link_steps(recipe.postprocess, {head.name: HEAD_ARRAYS[head.task] for head in heads})
+    check_merge(steps, recipe.merge)
+    classes = {head.name: head.classes if head.of_classes else None for head in heads}
+    return Chain(tuple(steps), classes, source.grid.spacing) if steps else None
 
 
 def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) -> Any:

@@ -22,6 +22,7 @@ class ComponentUse:
 
     ``weight`` counts in sums of losses, which a loss joins at ``start_epoch``, counted from 0. ``where`` is
     its place in the recipe (``loss.1``), for messages. One that is not ``used`` was not looked up: it is as written.
+    ``head`` is the head of the network whose array a step after the merge takes, or empty.
     """
 
     provided: Provided
@@ -30,11 +31,13 @@ class ComponentUse:
     where: str = ""
     start_epoch: int = 0
     used: bool = True
+    head: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping that a resolved recipe holds."""
         extra = {"weight": self.weight, "start_epoch": self.start_epoch} if self.provided.kind == "loss" else {}
-        return {"use": self.provided.id, **extra, **self.params}
+        head = {"head": self.head} if self.head else {}
+        return {"use": self.provided.id, **extra, **head, **self.params}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ log = logging.getLogger("volseg")
 
 _WEIGHT = Param("float", 1.0, min=0)
 _START = Param("int", 0, min=0)
+_HEAD = Param("str", "")
 
 
 def same_component(catalog: Catalog, kind: str, one: str, other: str) -> bool:
@@ -75,7 +76,7 @@ class Components:
             what = f"names no {kind}" if name is None else f"{name!r} is not the name of a component"
             self._wrong(self.where(path), what, f"Set {dotted(path)}.use." if name is None else "")
             return None
-        own = self._of_a_sum(given, path) if kind == "loss" else {}
+        own = self._of_a_sum(given, path) if kind == "loss" else self._of_a_head(given, path, kind)
         if is_unused(path, self.unused):
             return self._as_written(kind, name, given, path, own)
         try:
@@ -129,6 +130,14 @@ class Components:
                 self.origins[here] = "default"
             else:
                 self._coerce(found, name, param, value, self.layers.where(here))
+        return found
+
+    def _of_a_head(self, given: dict[str, Any], path: Path, kind: str) -> dict[str, Any]:
+        """Take out of ``given`` which head a step after the merge belongs to."""
+        found: dict[str, Any] = {}
+        value = given.pop("head", None) if kind == "postprocess" else None
+        if value is not None:
+            self._coerce(found, "head", _HEAD, value, self.layers.where((*path, "head")))
         return found
 
     def _check_fits(self, provided: Provided, path: Path, tasks: Collection[str]) -> None:

@@ -26,8 +26,8 @@ _OF_CLASSES = {"loss": ["cross-entropy", "dice"], "metrics": ["dice", "iou"]}
 _DEFAULTS: dict[Any, dict[str, Any]] = {
     "multiclass": _OF_CLASSES,
     "binary": _OF_CLASSES,
-    "multilabel": {"loss": ["bce", "dice"], "metrics": ["dice"]},
-    "regression": {"loss": ["l1"], "metrics": ["mse"]},
+    "multilabel": {"loss": ["binary-cross-entropy", "dice"], "metrics": ["dice"]},
+    "regression": {"loss": ["mean-absolute-error"], "metrics": ["mae", "psnr"]},
 }
 """Losses and metrics of a head that names none."""
 _NAME = re.compile(r"[a-z][a-z0-9-]*")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from volseg_core.errors import RecipeErrors, UsageError, VolsegError
 from volseg_core.recipe.assembled import ComponentUse, Recipe
-from volseg_core.recipe.blocks import BLOCKS, Block, DataBlock, Header, PredictBlock, TrainBlock
+from volseg_core.recipe.blocks import BLOCKS, Block, DataBlock, HeadBlock, Header, PredictBlock, TrainBlock
 from volseg_core.recipe.components import Components, same_component
 from volseg_core.recipe.dimensions import check_dims, with_all_edges
 from volseg_core.recipe.heads import HEAD_KEYS, fill_heads, head_rules, read_heads
@@ -17,6 +17,7 @@ from volseg_core.recipe.layers import HEADS, LIST_SLOTS, SLOTS, Layers, Path, pa
 from volseg_core.recipe.made_with import check_made_with
 from volseg_core.recipe.messages import translate
 from volseg_core.recipe.sources import IDENTITY_KEYS, OWN_KEYS, RecipeSource, chain, find_recipe
+from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -84,7 +85,8 @@ def resolve(
     }
     uses[_ENCODER] = _encoder(components, layers, uses[_MODEL])
     heads = read_heads(components, rules)
-    postprocess = _postprocess(components)
+    postprocess = components.uses(("postprocess",), "postprocess")
+    _check_steps(postprocess, rules, errors)
     if errors:
         raise RecipeErrors(list({str(error): error for error in errors}.values()))
     header = cast("Header", header)
@@ -234,13 +236,14 @@ def _header(layers: Layers, errors: list[VolsegError]) -> Header | None:
         return None
 
 
-def _postprocess(components: Components) -> tuple[ComponentUse, ...]:
-    found = components.uses(("postprocess",), "postprocess")
-    for use in found[:-1]:
-        if use.used and getattr(use.provided.component, "gives", "") == "instances":
-            what = f"{use.provided.component.name!r} gives instances, and a step that follows it takes labels"
-            components.errors.append(UsageError(use.where, what, "Put it last."))
-    return found
+def _check_steps(steps: Sequence[ComponentUse], rules: Mapping[str, HeadBlock], errors: list[VolsegError]) -> None:
+    """Note a step after the merge that cannot take what is there."""
+    if not rules or not all(use.used for use in steps):
+        return
+    try:
+        link_steps(steps, {name: HEAD_ARRAYS[rule.task] for name, rule in rules.items()})
+    except UsageError as error:
+        errors.append(error)
 
 
 def _encoder(components: Components, layers: Layers, model: ComponentUse | None) -> ComponentUse | None:

@@ -146,7 +146,7 @@ def _kind(registry: Registry, kind: str) -> Schema:
             {
                 "type": "object",
                 "properties": {"use": name},
-                "propertyNames": {"enum": sorted({"use", *params, *nested, *_sum_keys(kind)})},
+                "propertyNames": {"enum": sorted({"use", *params, *nested, *_own_keys(kind)})},
                 **({"allOf": branches} if branches else {}),
             },
         ]
@@ -196,13 +196,15 @@ def _params(group: list[Provided]) -> Schema:
         "title": group[0].id if len(group) == 1 else f"{kind} of {group[0].plugin.id}",
         "description": description,
         "type": "object",
-        "properties": {"use": {"type": "string"}, **_sum_keys(kind), **properties},
+        "properties": {"use": {"type": "string"}, **_own_keys(kind), **properties},
         "additionalProperties": False,
     }
 
 
-def _sum_keys(kind: str) -> Schema:
-    """Return the keys that place a loss in its sum."""
+def _own_keys(kind: str) -> Schema:
+    """Return the keys that place a loss in its sum, or a step after the merge at its head."""
+    if kind == "postprocess":
+        return {"head": {"type": "string", "description": "Name of the head whose array it takes."}}
     if kind != "loss":
         return {}
     return {

@@ -31,7 +31,7 @@ def write_report(recipe: Recipe, spec: ModelSpec, result: RunResult, results: Se
         "Recipe": recipe.name,
         "Data": ", ".join(recipe.data.train) or "arrays",
         "Folds": str(len(results)),
-        **{head.title.capitalize(): head.classes.describe() for head in spec.heads},
+        **{head.title.capitalize(): head.describe() for head in spec.heads},
         "Model id": result.model_id[:16],
     }
     write_text(path, page(recipe.name, facts(known), heading("Scores by fold"), _scores(results), *pictures))

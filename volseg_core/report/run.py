@@ -102,7 +102,7 @@ def _page(prepared: Prepared, result: RunResult, pictures: Mapping[str, Path]) -
         "Recipe": recipe.name,
         "Data": ", ".join(recipe.data.train) or "arrays",
         "Held out": ", ".join(region.describe() for region in prepared.held) or "nothing",
-        **{head.title.capitalize(): head.classes.describe() for head in spec.heads},
+        **{head.title.capitalize(): head.describe() for head in spec.heads},
         "Network": f"{recipe.architecture.provided.id}"
         + (f" on {recipe.encoder.provided.component.name}" if recipe.encoder else ""),
         "Best epoch": str(result.best_epoch + 1),

@@ -58,7 +58,7 @@ RULES = rules(
 
 TASKS = ("binary", "multiclass", "multilabel", "regression")
 WANTS = {
-    "postprocess": ("classes", "spacing"),
+    "postprocess": ("classes", "spacing", "taken"),
     "architecture": ("in_channels", "num_classes", "dims", "encoder"),
     "encoder": ("name", "in_channels", "depth", "output_stride"),
     "loss": ("task", "num_classes", "ignore_index", "class_counts"),
@@ -78,7 +78,10 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "truth": ("target", "instances"),
     },
     "merge": {"gives": GIVES},
-    "postprocess": {"gives": ("labels", "instances")},
+    "postprocess": {
+        "takes": ("labels", "instances", "probabilities", "values"),
+        "gives": ("labels", "instances", "same"),
+    },
     "target": {"tasks": ("multilabel", "regression")},
 }
 """Values of fields that have few."""
@@ -154,16 +157,21 @@ def _kind_fields(component: Any) -> Iterator[str]:
         yield f"the {component.kind} has neither suffixes nor directories=True, so that nothing leads to it"
     if component.kind == "architecture" and min(component.divisor, component.min_size) < 1:
         yield f"divisor is {component.divisor} and min_size {component.min_size}; both are at least 1"
-    if component.kind == "metric" and component.outputs[:1] != (component.name,):
-        yield f"outputs is {component.outputs!r}, and its first is the metric's name"
+    if component.kind == "metric":
+        yield from _metric_fields(component)
     if component.kind == "target" and not component.tasks:
         yield "the target states no tasks, and what it makes is learnt as one of them"
-    if component.kind == "metric" and (component.inputs == "values") != (tuple(component.tasks) == _VALUED):
-        yield f"inputs is {component.inputs!r} of tasks {component.tasks!r}; values are those of {_VALUED!r}, alone"
     if component.kind == "encoder":
         for name, weights in component.weights.items():
             if not weights.source:
                 yield f"the weights {name!r} lack a source"
+
+
+def _metric_fields(component: Any) -> Iterator[str]:
+    if component.outputs[:1] != (component.name,):
+        yield f"outputs is {component.outputs!r}, and its first is the metric's name"
+    if (component.inputs == "values") != (tuple(component.tasks) == _VALUED):
+        yield f"inputs is {component.inputs!r} of tasks {component.tasks!r}; values are those of {_VALUED!r}, alone"
 
 
 def _parameter(name: str, param: Param, found: Findings) -> None:

@@ -179,7 +179,7 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
     dims = recipe.header.dims
     train, held = _regions(registry, recipe, volumes, heads, axes if dims == SLICES else "")
     for head in heads:
-        log.info("%s: %s", head.title, head.classes.describe())
+        log.info("%s: %s", head.title, head.describe())
     if recipe.data.ignore:
         log.info("ignored ids: %s", ", ".join(map(str, recipe.data.ignore)))
     divisor, minimum = size_rules(recipe)

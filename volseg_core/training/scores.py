@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+_VALUES = {"regression": "values"}
+
 
 @dataclass(frozen=True)
 class Scorer:
@@ -54,14 +56,17 @@ class Scorer:
                 metric.update(*(_image(array, number, output.ndim - 1) for array in (prediction, truth, valid)))
 
     def _given(self, output: Tensor) -> dict[str, Array]:
-        """Return what metrics may ask for: classes (N, *S), and probabilities or values (K, N, *S)."""
+        """Return what metrics may ask for: classes (N, *S), and probabilities or values (K, N, *S).
+
+        A multilabel task has no classes; its probabilities stand for them.
+        """
+        task = self.head.task
         given: dict[str, Array] = {}
         if self.head.of_classes:
-            given["classes"] = predicted_class(self.head.task, output).cpu().numpy()
-        if any(descriptor.inputs != "classes" for descriptor, _ in self.metrics):
-            values = in_unit(self.head, probabilities(self.head.task, output))
-            given["values" if self.head.task == "regression" else "probabilities"] = _channels_first(values)
-        return given
+            given["classes"] = predicted_class(task, output).cpu().numpy()
+        if not self.head.of_classes or any(descriptor.inputs != "classes" for descriptor, _ in self.metrics):
+            given[_VALUES.get(task, "probabilities")] = _channels_first(in_unit(self.head, probabilities(task, output)))
+        return {"classes": given["probabilities"], **given} if task == "multilabel" else given
 
     def _truth(self, target: Tensor) -> tuple[Array, Array]:
         """Return the target as metrics take it, class indices (N, *S) or values (K, N, *S), and what of it is known."""

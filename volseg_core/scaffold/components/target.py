@@ -32,4 +32,5 @@ class ComponentClass:
         high = ndimage.maximum_filter(ids, size, mode="constant", cval=-1)
         core = ((low == high) & (ids > 0)).astype(np.float32)
         core[low < 0] = np.nan
-        return core[None]
+        target: NDArray[np.float32] = core[None]
+        return target

@@ -67,7 +67,7 @@ def make_ids(shape: tuple[int, ...]) -> Array:
     random = np.random.default_rng(len(shape))
     centres = random.uniform(0, shape, (_OBJECTS * 3 // 2, len(shape)))
     places = np.moveaxis(np.indices(shape), 0, -1)[..., None, :]
-    ids = ((places - centres) ** 2).sum(-1).argmin(-1).astype(np.int32) + 1
+    ids: Array = ((places - centres) ** 2).sum(-1).argmin(-1).astype(np.int32) + 1
     ids[ids > _OBJECTS] = 0
     ids[tuple(slice(size - size // 4, None) for size in shape)] = -1
     return ids
