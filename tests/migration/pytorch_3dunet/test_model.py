@@ -145,7 +145,8 @@ def test_channels_that_are_made_of_labels_have_the_names_of_the_target(save_chec
 
 def test_values_of_a_regression_are_those_of_the_network(save_checkpoint: Any, tmp_path: Path) -> None:
     network = small(tmp_path)
-    _, _ = imported(tmp_path, SMALL | {"is_segmentation": False}, save_checkpoint(network))
+    loaders = {"test": {"transformer": {"raw": [{"name": "ToTensor"}]}}}
+    imported(tmp_path, SMALL | {"is_segmentation": False}, save_checkpoint(network), loaders=loaders)
     volume = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
     found = volseg_core.predict(tmp_path / "imported.safetensors", volume, overrides=["predict.window=[16, 16, 16]"])
     with torch.no_grad():
