@@ -239,9 +239,14 @@ class Augmentation(Component):
 
     Labels are class indices, -1 where there is none. The same seed gives the same draw. An object whose attribute
     ``turns`` is true turns square windows; the core then draws oblong windows in both orientations, and boxes of 3D
-    networks in all that keep their shape. A box comes as an image whose channels are its planes, an even number of
-    them, with the numbers of the pixels as labels: all its planes move as those do. Whatever depends on which class a
-    pixel has must declare ``dims=(2,)``.
+    networks in all that keep their shape, unless its attribute ``mirrors`` is false in those that are no mirror images.
+
+    Boxes go to its method ``box(image (C, D, H, W) float32 in [0, 1], truth (K, D, H, W), seed, spacing=, thick=) ->
+    (image, truth)``, before they are turned: axes are z, y, x, ``spacing`` is theirs or None, ``thick`` the number of
+    the axis that differs from the others or None. Truth of integers is resampled to the nearest voxel and -1 where it
+    is not known, floats linearly and NaN. Without such a method a box comes as an image whose channels are its planes,
+    an even number of them, with the numbers of the pixels as labels: all its planes move as those do. Whatever depends
+    on which class a pixel has must then declare ``dims=(2,)``.
     """
 
     kind = "augmentation"

@@ -84,13 +84,15 @@ class OverlapLoss(nn.Module, ABC):
 def soft_counts(
     channels: Channels, *, average: str = "batch", power: int = 1, weights: Tensor | None = None
 ) -> SoftCounts:
-    """Count overlap in (N, K, *S) channels; ``average`` as in `OverlapLoss`, ``weights`` (N, K, *S) of the voxels."""
+    """Count overlap in (N, K, *S) channels; ``average`` as in `OverlapLoss`.
+
+    ``weights`` (N, K, *S) multiply the terms of all sums but the number of voxels.
+    """
     probabilities, truth = channels.probabilities, channels.truth.to(channels.probabilities)
     terms = [probabilities * truth, probabilities.pow(power), truth.pow(power)]
-    voxels = channels.valid
     if weights is not None:
-        terms, voxels = [term * weights for term in terms], channels.valid * weights
-    counts = SoftCounts(*(each.flatten(2).sum(dim=2) for each in (*terms, voxels)))
+        terms = [term * weights for term in terms]
+    counts = SoftCounts(*(each.flatten(2).sum(dim=2) for each in (*terms, channels.valid)))
     if average == "sample":
         return counts
     return SoftCounts(*(each.sum(dim=0, keepdim=True) for each in counts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from volseg_core.data.split import Region, slab_axis, split, whole
 from volseg_core.data.validation import ValidationDataset, validation_boxes, validation_windows
@@ -20,6 +22,7 @@ from volseg_core.volume import ClassMap, ClassName, Normalisation, View
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from volseg_core.catalog import Catalog
     from volseg_core.data.labelled import Labelled
 
     Make = Callable[..., Labelled]
@@ -118,6 +121,67 @@ def test_each_orientation_is_drawn_and_turns_image_and_labels_together(labelled:
 def test_without_an_augmentation_that_turns_boxes_stay_as_they_are(labelled: Make) -> None:
     (group,) = groups_of(labelled((8, 8, 8)), window=(8, 8, 8))
     assert group.orientations == (View(),)
+
+
+@pytest.mark.parametrize(
+    ("window", "axes", "count"), [((8, 8, 8), "zyx", 24), ((4, 8, 8), "z", 8), ((4, 8, 12), "zyx", 4)]
+)
+def test_boxes_are_turned_without_mirror_images_where_those_are_not_wanted(
+    labelled: Make, window: Any, axes: str, count: int
+) -> None:
+    (group,) = with_turns(groups_of(labelled((16, 16, 16)), window=window, axes=axes), axes, mirrored=False)
+    assert len(set(group.orientations)) == count
+    assert all(np.linalg.det(rotation_of(view)) == pytest.approx(1) for view in group.orientations)
+
+
+def rotation_of(view: View) -> np.ndarray:
+    """The matrix that a view applies to places."""
+    signs = [-1 if flip else 1 for flip in view.flips]
+    return np.eye(3)[list(view.order)] * np.array(signs)[:, None]
+
+
+class InPlace:
+    """Keeps what it is told of boxes."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def box(self, image: np.ndarray, truth: np.ndarray, seed: int, *, spacing: Any, thick: Any) -> Any:
+        self.seen.append((image.shape, places(image), spacing, thick))
+        return image, truth
+
+
+@pytest.mark.parametrize(("axes", "thick"), [("z", 0), ("x", 2), ("zyx", None)])
+def test_boxes_are_augmented_in_the_axes_of_their_volume_and_turned_then(
+    labelled: Make, axes: str, thick: int | None
+) -> None:
+    volume = labelled((8, 8, 8))
+    volume = replace(volume, grid=replace(volume.grid, spacing=(4.0, 1.0, 1.0)))
+    augment = InPlace()
+    dataset = WindowDataset(with_turns(groups_of(volume, window=(8, 8, 8), axes=axes), axes), augment, 0)
+    drawn = {dataset[0, 0, index][0].tobytes() for index in range(20)}
+    assert len(drawn) > 5
+    for shape, seen, spacing, axis in augment.seen:
+        assert (shape, spacing, axis) == ((1, 8, 8, 8), (4.0, 1.0, 1.0), thick)
+        np.testing.assert_array_equal(seen, augment.seen[0][1])
+
+
+def test_boxes_do_not_depend_on_how_many_workers_draw_them_and_differ_in_every_epoch(
+    labelled: Make, catalog: Catalog
+) -> None:
+    provided = catalog.find("augmentation", "strong")
+    augment = catalog.build(provided, {name: param.default for name, param in provided.component.params.items()})
+    groups = with_turns(groups_of(labelled((10, 10, 10)), window=(8, 8, 8)))
+    dataset = WindowDataset(groups, augment, 0)
+    plan = BatchPlan(groups, 3, 2, 0)
+    drawn: dict[int, list[Any]] = {}
+    for workers in (0, 2):
+        for epoch in (0, 1):
+            plan.set_epoch(epoch)
+            loader = DataLoader(dataset, batch_sampler=plan, num_workers=workers)
+            drawn.setdefault(workers, []).extend(window.numpy().tobytes() for batch, _ in loader for window in batch)
+    assert drawn[0] == drawn[2]
+    assert len(set(drawn[0])) == 12
 
 
 def test_automatic_boxes_follow_volume_axes_and_divisor(labelled: Make) -> None:

@@ -29,7 +29,7 @@ def rare(labelled: Callable[..., Labelled]) -> Labelled:
 def drawn(volume: Labelled, kind: Any, share: float = 1.0, count: int = 60) -> list[Any]:
     (group,) = window_groups([whole(volume)], "z", (8, 8), 8, 8)
     places = Places(group, SamplerBlock(kind=kind, share=share), 4)
-    return [places.draw(np.random.default_rng(seed)) for seed in range(count)]
+    return [places.place(seed, np.random.default_rng(seed)) for seed in range(count)]
 
 
 def holds(place: Any, number: int) -> bool:

@@ -1,5 +1,9 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import yaml
 
 from volseg_losses.plugin import volseg_losses
 
@@ -57,3 +61,23 @@ def test_describing_losses_imports_nothing_heavy() -> None:
 
 def test_every_loss_takes_logits_and_a_mask() -> None:
     assert {(loss.inputs, loss.ignore) for loss in LOSSES.values()} == {("logits", "mask")}
+
+
+def reference() -> str:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+    return page.split("## Losses\n")[1].split("\n## ")[0]
+
+
+def test_the_reference_lists_the_losses_of_each_task() -> None:
+    rows = re.findall(r"^\| ((?:multiclass|binary|regression)[a-z, ]*) \| (.*) \|$", reference(), re.MULTILINE)
+    listed = {name: tuple(tasks.split(", ")) for tasks, names in rows for name in re.findall(r"`([a-z0-9-]+)`", names)}
+    assert listed == {name: loss.tasks for name, loss in LOSSES.items()}
+
+
+def test_what_the_reference_translates_to_can_be_written_in_a_recipe() -> None:
+    known = {name: loss for loss in LOSSES.values() for name in (loss.name, *loss.aliases)}
+    uses = [yaml.safe_load(text) for text in re.findall(r"`(\{use: [^`]*\})`", reference())]
+    assert len(uses) > 10
+    for use in uses:
+        params = known[use.pop("use")].params
+        assert use == {name: params[name].coerce(value) for name, value in use.items()}

@@ -52,6 +52,7 @@ def test_the_binary_loss_scores_the_foreground() -> None:
 
 @pytest.mark.parametrize(("dims", "size"), [(2, (16, 20)), (3, (16, 16, 20))])
 def test_the_network_keeps_the_size_and_sees_its_neighbourhood(dims: int, size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
     network = architecture.ComponentClass(width=4, in_channels=2, num_classes=3, dims=dims).eval()
     image = torch.zeros(1, 2, *size)
     still = network(image)

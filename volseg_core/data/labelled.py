@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class Labelled:
     """A volume with its labels: ``data`` (C, Z, Y, X) as stored, ``labels`` (Z, Y, X) class indices, -1 = none.
 
     Windows are laid by ``labels``. What they teach is ``truth`` (K, Z, Y, X): ids, or values with NaN where there is
-    none; without it the class indices themselves.
+    none; without it the class indices themselves. Windows come from it ``weight`` times as often as they would.
     """
 
     data: Array
@@ -48,6 +48,7 @@ class Labelled:
     normaliser: Normaliser
     grid: Grid
     truth: Array | None = None
+    weight: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -99,6 +100,19 @@ def read_labelled(
     while pairs:  # the labels as read are given up one by one
         result.append(_labelled(pairs.pop(0), heads, recipe, values=values))
     return result, tuple(heads)
+
+
+def weighted(volumes: Sequence[Labelled], weights: Sequence[float]) -> list[Labelled]:
+    """Return volumes with the weights of a recipe; those of none are 1.
+
+    Raises:
+        UsageError: not one weight for each.
+    """
+    if not weights:
+        return list(volumes)
+    if len(weights) != len(volumes):
+        raise UsageError("data.weights", f"{len(weights)} weights for {len(volumes)} volumes; give one for each")
+    return [replace(volume, weight=weight) for volume, weight in zip(volumes, weights, strict=True)]
 
 
 def _learns_values(recipe: Recipe) -> bool:

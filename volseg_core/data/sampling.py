@@ -61,7 +61,7 @@ class Places:
 
     def __init__(self, group: Group, sampler: SamplerBlock | None, classes: int) -> None:
         self.group = group
-        counts = np.asarray(group.counts)
+        counts = np.asarray(group.weighted)
         self._shares = counts / counts.sum() if counts.any() else counts
         self._by_class: dict[int, list[Array]] = {}
         self._share = 0.0
@@ -70,8 +70,8 @@ class Places:
             first = 1 if sampler.kind == "foreground" else 0
             self._by_class = _profiles(group, range(first, classes))
 
-    def draw(self, random: np.random.Generator) -> Place:
-        """Return a place with at least one labelled voxel."""
+    def place(self, index: int, random: np.random.Generator) -> Place:  # noqa: ARG002  (those of a grid are counted)
+        """Return a drawn place with at least one labelled voxel."""
         if self._by_class and random.random() < self._share:
             return self._around_class(random)
         region = self.group.regions[int(random.choice(len(self._shares), p=self._shares))]
@@ -85,7 +85,8 @@ class Places:
         """Return a place around a voxel of a class; all classes present are equally likely, then all their voxels."""
         number = list(self._by_class)[int(random.integers(len(self._by_class)))]
         profiles = self._by_class[number]
-        totals = np.array([profile.sum() for profile in profiles], float)
+        weights = [region.volume.weight for region in self.group.regions]
+        totals = np.array([profile.sum() for profile in profiles], float) * weights
         chosen = int(random.choice(len(totals), p=totals / totals.sum()))
         region, plane = self.group.regions[chosen], _plane(profiles[chosen], random)
         return self._around(region, plane, self._labels(region)[plane] == number, random)

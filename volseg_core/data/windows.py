@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.data.augment import augmented
+from volseg_core.data.augment import Space, augmented
+from volseg_core.data.cover import GridPlaces
 from volseg_core.data.sampling import Places, as_window, box_shape
 from volseg_core.data.truth import class_indices
 from volseg_core.errors import DataError, UsageError
@@ -41,7 +42,8 @@ class Group:
     """Windows of one shape: of slices along one axis, or boxes, of one or more regions.
 
     In a ``turned`` group rows and columns are exchanged; ``share`` is the part of the slices that it stands for. Each
-    box takes one of the ``orientations``, which keep its shape.
+    box, once augmented, takes one of the ``orientations``, which keep its shape; ``thick`` is the axis that differs
+    from the others, if one does.
     """
 
     axis: int
@@ -50,6 +52,7 @@ class Group:
     turned: bool = False
     share: float = 1.0
     orientations: tuple[View, ...] = (View(),)
+    thick: int | None = None
 
     @property
     def dims(self) -> int:
@@ -73,17 +76,24 @@ class Group:
             result.append(layers * math.prod(max(1.0, size / edge) for size, edge in zip(plane, window, strict=True)))
         return result
 
+    @property
+    def weighted(self) -> list[float]:
+        """The counts, each times the weight of its volume."""
+        return [count * region.volume.weight for count, region in zip(self.counts, self.regions, strict=True)]
 
-def with_turns(groups: Sequence[Group], axes: str = "zyx") -> list[Group]:
+
+def with_turns(groups: Sequence[Group], axes: str = "zyx", *, mirrored: bool = True) -> list[Group]:
     """Return the groups with every oblong one of slices in both orientations, each half as often.
 
     An augmentation turns square windows by itself; oblong ones of a batch can only be turned together. Boxes take
-    every orientation that keeps their shape; where one of ``axes`` differs from the others, it stays in its place.
+    every orientation that keeps their shape, or unless ``mirrored`` those that are no mirror images; where one of
+    ``axes`` differs from the others, it stays in its place.
     """
     result = []
     for group in groups:
         if group.dims != SLICES:
-            alike = (view for view in symmetries(axes) if view.shape(group.window) == group.window)
+            views = (view for view in symmetries(axes) if mirrored or not view.mirrored)
+            alike = (view for view in views if view.shape(group.window) == group.window)
             result.append(replace(group, orientations=tuple(alike)))
             continue
         height, width = group.window
@@ -120,7 +130,8 @@ def window_groups(
                 check(tuple(window), region, letter)
                 _check_suits(window, divisor, minimum)
             found.setdefault(("zyx".index(letter), shape), []).append(region)
-    return [Group(axis, shape, tuple(members)) for (axis, shape), members in found.items()]
+    thick = "zyx".index(axes) if dims != SLICES and len(axes) == 1 else None
+    return [Group(axis, shape, tuple(members), thick=thick) for (axis, shape), members in found.items()]
 
 
 def window_shape(
@@ -205,19 +216,23 @@ class WindowDataset:
     ) -> None:
         self.groups, self.augment, self.seed, self.neighbours = list(groups), augment, seed, neighbours
         self.teachers = tuple(teachers)
-        self._places = [Places(group, sampler, classes) for group in self.groups]
+        self.places: list[Places | GridPlaces] = [
+            GridPlaces(group, sampler) if sampler and sampler.kind == "grid" else Places(group, sampler, classes)
+            for group in self.groups
+        ]
 
     def __getitem__(self, draw: Draw) -> Taught:
         """Return the window of a draw; the same draw always gives the same window."""
         epoch, number, index = draw
         group = self.groups[number]
         random = np.random.default_rng([self.seed, epoch, number, index, 1])
-        place = self._places[number].draw(random)
+        place = self.places[number].place(index, random)
         normaliser = place.region.volume.normaliser
         image, truth = place.cut(group.view, group.window, self.neighbours)
         orientation = group.orientations[int(random.integers(len(group.orientations)))]
-        unit, truth = orientation.apply(normaliser.unit(image)), orientation.apply(truth)
-        unit, truth = augmented(self.augment, unit, truth, int(random.integers(2**31)))
+        space = None if group.dims == SLICES else Space(place.region.volume.grid.spacing, group.thick)
+        unit, truth = augmented(self.augment, normaliser.unit(image), truth, int(random.integers(2**31)), space)
+        unit, truth = orientation.apply(unit), orientation.apply(truth)
         image, truth = as_window(normaliser.to_network(unit), truth, group.dims)
         return image, tuple(teacher(truth) for teacher in self.teachers)
 
@@ -227,7 +242,7 @@ class BatchPlan:
 
     def __init__(self, groups: Sequence[Group], steps: int, batch: int, seed: int) -> None:
         self.steps, self.batch, self.seed = steps, batch, seed
-        counts = np.array([sum(group.counts) for group in groups])
+        counts = np.array([sum(group.weighted) for group in groups])
         self._shares = counts / counts.sum()
         self.epoch = 0
 

@@ -71,11 +71,23 @@ class NormaliseBlock(Block):
 class SamplerBlock(Block):
     """Where windows are laid: anywhere with a label, or for a ``share`` of them around a voxel of a chosen class.
 
-    ``balanced`` chooses the class evenly among those present, ``foreground`` evenly among all but the first.
+    ``balanced`` chooses the class evenly among those present, ``foreground`` evenly among all but the first. ``grid``
+    takes windows that cover everything with an ``overlap``, each once an epoch, of those at least whose shares of
+    ``labelled`` and ``foreground`` voxels are as large as that.
     """
 
-    kind: Literal["uniform", "balanced", "foreground"] = "uniform"
+    kind: Literal["uniform", "balanced", "foreground", "grid"] = "uniform"
     share: Annotated[Real, Field(gt=0, le=1)] = 0.5
+    overlap: Fraction = 0.0
+    labelled: Annotated[Real, Field(ge=0, le=1)] = 0.0
+    foreground: Annotated[Real, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _of_a_grid(self) -> SamplerBlock:
+        if self.kind != "grid" and (self.overlap or self.labelled or self.foreground):
+            message = f"overlap, labelled and foreground are of the sampler grid; this is {self.kind}"
+            raise ValueError(message)
+        return self
 
 
 class DataBlock(Block):
@@ -84,6 +96,7 @@ class DataBlock(Block):
     train: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    weights: tuple[Annotated[Real, Field(gt=0)], ...] = ()
     val: ValidationBlock = ValidationBlock()
     folds: NotNegative = 0
     fold: Positive | None = None
@@ -135,6 +148,9 @@ class DataBlock(Block):
             message = (
                 f"{len(self.train)} volumes (train) but {len(self.labels)} label volumes (labels); give one for each"
             )
+            raise ValueError(message)
+        if self.weights and self.sampler.kind == "grid":
+            message = "the sampler grid takes every window once; weights do not go with it"
             raise ValueError(message)
         return self
 

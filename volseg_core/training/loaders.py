@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from volseg_core.data.cover import GridPlaces, GridPlan
 from volseg_core.data.validation import ValidationDataset, validation_windows
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
 from volseg_core.machine import cpu_count, shared_memory
@@ -31,13 +32,16 @@ _VALIDATION_WINDOWS = 24
 _UNLABELLED_SEED = 7919
 """Added to the seed of the draws without labels, so that they do not repeat those with labels."""
 
+Plan = BatchPlan | GridPlan
+"""Which windows each batch of an epoch has."""
+
 
 @dataclass(frozen=True)
 class Batches:
     """The training windows of a run, those without labels if any, and the plans that batch them."""
 
     windows: WindowDataset
-    plan: BatchPlan
+    plan: Plan
     unlabelled: WindowDataset | None = None
     unlabelled_plan: BatchPlan | None = None
 
@@ -52,16 +56,16 @@ def make_batches(prepared: Prepared, augment: Any, teachers: Sequence[Teacher]) 
     """Return the windows that a recipe trains on; ``teachers`` make the targets of its heads."""
     recipe, spec = prepared.recipe, prepared.spec
     rule, data = recipe.train, recipe.data
-    turned = bool(getattr(augment, "turns", False))
-    groups = with_turns(prepared.groups, spec.axes) if turned else prepared.groups
+    turned, mirrored = bool(getattr(augment, "turns", False)), bool(getattr(augment, "mirrors", True))
+    groups = with_turns(prepared.groups, spec.axes, mirrored=mirrored) if turned else prepared.groups
     windows = WindowDataset(
         groups, augment, rule.seed, data.sampler, prepared.kinds, spec.neighbours, teachers=teachers
     )
-    plan = BatchPlan(groups, steps_per_epoch(rule, groups), rule.batch, rule.seed)
+    plan = _plan(rule, windows)
     if rule.teacher is None:
         return Batches(windows, plan)
     free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.divisor, spec.min_size, spec.dims)
-    free = with_turns(free, spec.axes) if turned else free
+    free = with_turns(free, spec.axes, mirrored=mirrored) if turned else free
     seed = rule.seed + _UNLABELLED_SEED
     return Batches(
         windows,
@@ -69,6 +73,15 @@ def make_batches(prepared: Prepared, augment: Any, teachers: Sequence[Teacher]) 
         WindowDataset(free, augment, seed, neighbours=spec.neighbours, teachers=()),
         BatchPlan(free, plan.steps, rule.teacher.batch, seed),
     )
+
+
+def _plan(rule: TrainBlock, windows: WindowDataset) -> Plan:
+    """Return the plan of a sampler: all places of a grid, or as many draws as cover everything about once."""
+    grids = [places for places in windows.places if isinstance(places, GridPlaces)]
+    if grids:
+        steps = None if rule.steps == "auto" else rule.steps
+        return GridPlan([len(places) for places in grids], steps, rule.batch, rule.seed)
+    return BatchPlan(windows.groups, steps_per_epoch(rule, windows.groups), rule.batch, rule.seed)
 
 
 def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from volseg_core.api import Metric, RunInfo
 from volseg_core.data.folds import split_fold
 from volseg_core.data.generated import generated_volume
-from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled
+from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled, weighted
 from volseg_core.data.split import Region, split, whole
 from volseg_core.data.windows import Group, by, window_groups
 from volseg_core.errors import DivergedError, Interrupted, UsageError, VolsegError
@@ -175,6 +175,7 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
             "data", f"{len(data)} volumes but {len(labels)} label volumes", "Give --labels for each --data."
         )
     volumes, heads = read_labelled(registry.catalog, recipe, data, labels)
+    volumes = weighted(volumes, recipe.data.weights)
     axes = choose_axes(recipe, volumes)
     dims = recipe.header.dims
     train, held = _regions(registry, recipe, volumes, heads, axes if dims == SLICES else "")
