@@ -24,14 +24,12 @@ def write_random_model(
     torch.manual_seed(0)
     recipe = resolve_recipe(registry, "slices", [f"model={architecture}", f"model.encoder={encoder}"])
     names = ClassMap(tuple(ClassName(number, f"class {number}") for number in range(classes)))
-    divisor, minimum = size_rules(recipe)
     spec = ModelSpec(
         heads=(HeadSpec("multiclass", names),),
         in_channels=1,
         normalisation=Normalisation(),
         axes="zyx",
-        divisor=divisor,
-        min_size=minimum,
+        sizes=size_rules(registry.catalog, recipe),
     )
     network = build_network(registry.catalog, recipe, 1, classes, pretrained=False)
     write_model(path, network.state_dict(), spec, recipe.named([names]).to_dict())

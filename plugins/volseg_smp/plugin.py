@@ -150,6 +150,7 @@ def _with_dilation() -> list[Architecture]:
     ]
 
 
+_DEPTH = 5
 INFLATABLE = (
     "tu-tf_efficientnet_lite0",
     "tu-resnet10t",
@@ -186,7 +187,14 @@ def _inflated() -> Encoder:
         licence="Apache-2.0",
         citation="arXiv:1705.07750",
         strides=(1, 2, 4, 8, 16, 32),
+        sizes="volseg_smp.plugin:inflated_sizes",
     )
+
+
+def inflated_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
+    """Return divisor and least size along each axis: multiples of the stride, of which planar halvings spare z."""
+    depth = params["depth"] or _DEPTH
+    return [(2 ** max(depth - params["planar"], 0), 1), *[(2**depth, 1)] * (dims - 1)]
 
 
 @hookimpl

@@ -52,6 +52,7 @@ def volseg_encoders() -> list[Encoder]:
             licence="Apache-2.0",
             citation="arXiv:1711.09577",
             strides=(2, 4, 8, 16, 32),
+            sizes="volseg_unet3d.sizes:encoder_sizes",
         )
     ]
 
@@ -72,8 +73,7 @@ def _unets() -> list[Architecture]:
             },
             wants=_CONTEXT,
             dims=(dims,),
-            divisor=1,
-            min_size=8,
+            sizes="volseg_unet3d.sizes:unet_sizes",
             licence="Apache-2.0",
             citation=_CICEK,
         )
@@ -95,8 +95,7 @@ def _residual_unets() -> list[Architecture]:
             },
             wants=_CONTEXT,
             dims=(dims,),
-            divisor=1,
-            min_size=16,
+            sizes="volseg_unet3d.sizes:residual_sizes",
             licence="Apache-2.0",
             citation=citation,
         )
@@ -137,7 +136,7 @@ def _encoder_unet() -> Architecture:
         dims=(3,),
         encoder="required",
         divisor=1,
-        min_size=32,
+        min_size=1,
         licence="Apache-2.0",
         citation=_CICEK,
     )
@@ -204,8 +203,7 @@ def _nnunet() -> Architecture:
             ),
         },
         wants=_CONTEXT,
-        divisor=1,
-        min_size=17,
+        sizes="volseg_unet3d.sizes:nnunet_sizes",
         licence="Apache-2.0",
         citation="doi:10.1038/s41592-020-01008-z",
     )

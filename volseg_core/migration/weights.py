@@ -54,7 +54,6 @@ def write_weights(
         what = f"does not fit {use} as it is built here: {len(wrong)} tensors differ, the first is {wrong[0]!r}"
         raise DataError(where, what, f"It was made with {made_by}.")
     network.load_state_dict(dict(tensors))
-    divisor, minimum = size_rules(recipe)
     versions = made_with(recipe.components())
     axes = "zyx" if recipe.data.axes == "auto" else recipe.data.axes
     header = recipe.header.model_copy(update={"made_with": versions})
@@ -65,9 +64,7 @@ def write_weights(
         neighbours=recipe.data.neighbours,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=axes,
-        divisor=divisor,
-        min_size=minimum,
-        dims=recipe.header.dims,
+        sizes=size_rules(registry.catalog, recipe),
         made_with=versions,
     )
     recipe = recipe.named([classes]).replace(header=header, data=data)
