@@ -30,15 +30,13 @@ def write_random(registry: Registry, path: Path, name: str, classes: int, overri
     torch.manual_seed(0)
     recipe = resolve_recipe(registry, name, overrides)
     names = ClassMap(tuple(ClassName(number, f"class {number}") for number in range(classes)))
-    divisor, minimum = size_rules(recipe)
     spec = ModelSpec(
         heads=(HeadSpec(recipe.heads[0].rule.task, names),),
         in_channels=1,
         normalisation=Normalisation(),
         axes="zyx",
-        divisor=divisor,
-        min_size=minimum,
         dims=recipe.header.dims,
+        sizes=size_rules(registry.catalog, recipe),
     )
     network = build_network(registry.catalog, recipe, 1, spec.out_channels, pretrained=False)
     write_model(path, network.state_dict(), spec, recipe.named([names]).to_dict())

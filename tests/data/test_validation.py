@@ -8,7 +8,7 @@ import pytest
 from volseg_core.data.split import Region, whole
 from volseg_core.data.validation import ValidationDataset, validation_slices
 from volseg_core.model import HeadSpec, ModelSpec
-from volseg_core.volume import ClassMap, ClassName, Normalisation, View
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,7 @@ def spec(divisor: int, minimum: int, neighbours: int = 0) -> ModelSpec:
         2 * neighbours + 1,
         Normalisation("none"),
         "zyx",
-        divisor,
-        minimum,
+        SizeRule.same(divisor, minimum, 2),
         neighbours=neighbours,
     )
 
