@@ -96,8 +96,9 @@ def window_groups(
 ) -> list[Group]:
     """Return the groups of windows of all regions; those of equal axis and shape share a group.
 
-    ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller) or ``whole`` (the
-    padded slices or regions); always multiples of ``divisor``. Boxes may be larger than a volume, which is padded.
+    ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller), ``small`` (half the
+    edges of ``auto``) or ``whole`` (the padded slices or regions); always multiples of ``divisor``. Boxes may be larger
+    than a volume, which is padded.
 
     Raises:
         UsageError: a window that was asked for is larger than the slices or does not suit the network.
@@ -129,7 +130,8 @@ def window_shape(
     if window == "whole":
         return tuple(padded_size(size, divisor, minimum) for size in extent)
     if isinstance(window, str):
-        window = _automatic(len(extent), axes)
+        share = 2 if window == "small" else 1
+        window = [edge // share for edge in _automatic(len(extent), axes)]
     elif len(extent) != SLICES:
         return tuple(window)
     return tuple(_fit(size, wanted, divisor, minimum) for size, wanted in zip(extent, window, strict=True))
