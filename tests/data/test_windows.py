@@ -13,6 +13,7 @@ from volseg_core.data.windows import (
     Group,
     WindowDataset,
     window_groups,
+    window_shape,
     with_turns,
 )
 from volseg_core.errors import DataError, UsageError
@@ -234,6 +235,21 @@ def test_groups_are_drawn_by_how_many_windows_they_hold(labelled: Callable[..., 
 @pytest.mark.parametrize(("size", "window"), [(55, 64), (40, 32), (48, 32), (49, 64), (20, 32), (300, 256), (250, 256)])
 def test_an_automatic_window_is_the_nearest_multiple(labelled: Callable[..., Labelled], size: int, window: int) -> None:
     assert shapes(groups_of(labelled((2, size, 64)), axes="z", divisor=32)) == {"z": [(window, 64)]}
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "found"),
+    [((2, 300, 40), "small", (128, 40)), ((2, 140, 140), "small", (128, 128)), ((2, 300, 140), "auto", (256, 136))],
+)
+def test_small_windows_have_half_the_edges_of_automatic_ones(
+    labelled: Callable[..., Labelled], shape: Any, window: str, found: Any
+) -> None:
+    assert shapes(groups_of(labelled(shape), axes="z", window=window)) == {"z": [found]}
+
+
+@pytest.mark.parametrize(("axes", "found"), [("zyx", (48, 48, 48)), ("z", (16, 64, 64)), ("x", (64, 64, 16))])
+def test_small_boxes_too(axes: str, found: tuple[int, ...]) -> None:
+    assert window_shape("small", (100, 100, 100), axes, 8, 8) == found
 
 
 def test_oblong_windows_come_in_both_orientations_half_as_often_each(labelled: Callable[..., Labelled]) -> None:

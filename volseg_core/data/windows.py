@@ -108,9 +108,9 @@ def with_turns(groups: Sequence[Group], axes: str = "zyx", *, mirrored: bool = T
 def window_groups(regions: Sequence[Region], axes: str, window: str | Sequence[int], sizes: SizeRule) -> list[Group]:
     """Return the groups of windows of all regions; those of equal axis and shape share a group.
 
-    ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller) or ``whole`` (the
-    padded slices or regions); always of ``sizes`` that the network takes. Boxes may be larger than a volume, which is
-    padded.
+    ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller), ``small`` (half the
+    edges of ``auto``) or ``whole`` (the padded slices or regions); always of ``sizes`` that the network takes. Boxes may
+    be larger than a volume, which is padded.
 
     Raises:
         UsageError: a window that was asked for is larger than the slices or does not suit the network.
@@ -142,7 +142,8 @@ def window_shape(window: str | Sequence[int], extent: Sequence[int], axes: str, 
     if window == "whole":
         return sizes.padded(extent)
     if isinstance(window, str):
-        window = _automatic(len(extent), axes)
+        share = 2 if window == "small" else 1
+        window = [edge // share for edge in _automatic(len(extent), axes)]
     elif len(extent) != SLICES:
         return tuple(window)
     return tuple(map(_fit, extent, window, sizes.divisor, sizes.least))

@@ -145,8 +145,8 @@ def _axes(plan: Plan, extent: Sequence[int]) -> list[_Axis]:
     middle = max(0, (extent[0] - _PLANES) // 2)
     count = min(_PLANES, extent[0])
     axes = [_Axis(slice(middle, middle + count), 0, slice(0, count), 1)] * flat
-    for axis, window in enumerate(tiling.window):
-        axes.append(_middle(tiling.starts(axis), window, extent[flat + axis], plan.spec.divisor))
+    for axis, (window, divisor) in enumerate(zip(tiling.window, plan.spec.sizes.divisor, strict=True)):
+        axes.append(_middle(tiling.starts(axis), window, extent[flat + axis], divisor))
     return axes
 
 

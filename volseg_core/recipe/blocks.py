@@ -102,7 +102,7 @@ class DataBlock(Block):
     folds: NotNegative = 0
     fold: Positive | None = None
     normalise: NormaliseBlock = NormaliseBlock()
-    window: Literal["auto", "whole"] | Edges = "auto"
+    window: Literal["auto", "small", "whole"] | Edges = "auto"
     neighbours: NotNegative = 0
     sampler: SamplerBlock = SamplerBlock()
     axes: Auto | str = "auto"
