@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_MOST = 2**24
-"""Ids below this survive a float32, in which augmentations move them."""
+LARGE_ID = 2**24
+"""Ids below this one survive a float32, in which augmentations move them."""
 
 
 def named_classes(rule: HeadBlock, ignore: tuple[int, ...] = ()) -> ClassMap | None:
@@ -90,17 +90,17 @@ def _statistics(labels: Sequence[tuple[Array, str]], channel: int) -> tuple[floa
             values = numbers - shift
             count, total, squares = count + len(values), total + values.sum(), squares + float(values @ values)
     if not count:
-        raise DataError(labels[0][1], f"has no value in channel {channel}: all are NaN")
+        raise DataError(labels[0][1], f"has no finite value in channel {channel}")
     mean = total / count
     deviation = max(0.0, squares / count - mean**2) ** 0.5
     return shift + mean, deviation if deviation > 0 else 1.0
 
 
 def _numbers(array: Array) -> Any:
-    """Yield the values of an array piece by piece, as a copy in float64 without NaN."""
+    """Yield the finite values of an array piece by piece, as a copy in float64."""
     for box in pieces(array.shape):
         values = array[box].astype(np.float64).ravel()
-        values = values[~np.isnan(values)]
+        values = values[np.isfinite(values)]
         if len(values):
             yield values
 
@@ -135,9 +135,13 @@ def object_ids(labels: Array, ignore: Sequence[int], where: str) -> Array:
         labels = labels.view(np.uint8)
     if labels.dtype.kind not in "iu":
         raise DataError(where, f"labels are {labels.dtype}; ids of objects must be integers")
-    left_out = np.isin(labels, np.array([item for item in ignore if item > 0], np.int64)) | (labels < 0)
-    if int(labels.max()) >= _MOST:
-        numbers, places = np.unique(np.maximum(labels, 0), return_inverse=True)
-        labels = places.reshape(labels.shape) + (0 if numbers[0] == 0 else 1)
-    ids: Array = np.where(left_out, IGNORED, labels).astype(np.int32)
+    left_out = labels < 0
+    for item in ignore:
+        left_out |= labels == item
+    kept = np.where(left_out, np.zeros((), labels.dtype), labels)
+    if int(kept.max()) >= LARGE_ID:
+        numbers, places = np.unique(kept, return_inverse=True)
+        kept = places.reshape(kept.shape) + (0 if numbers[0] == 0 else 1)
+    ids: Array = kept.astype(np.int32)
+    ids[left_out] = IGNORED
     return ids
