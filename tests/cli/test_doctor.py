@@ -53,8 +53,8 @@ BAD = {
         "labels",
         lambda labels: labels.astype(np.float32),
         (
-            "FATAL  The labels are float32. Class ids must be integers. Convert the file to uint8 or uint16, or learn values "
-            "with task: regression."
+            "FATAL  The labels are float32. Class ids must be integers. Convert the file to uint8 or uint16, or learn "
+            "values with task: regression."
         ),
     ),
     "another shape": (

@@ -214,8 +214,8 @@ def test_a_new_target_drops_the_parameters_of_the_old_one(made: Make) -> None:
             {"heads": ["a"]},
             [
                 (
-                    "heads: ['a'] is not a mapping of heads by name. For example: heads: {cells: {task: multiclass}, rims: "
-                    "{task: multilabel, target: boundaries}}"
+                    "heads: ['a'] is not a mapping of heads by name. For example: heads: {cells: {task: multiclass}, "
+                    "rims: {task: multilabel, target: boundaries}}"
                 )
             ],
         ),
