@@ -120,8 +120,8 @@ def test_labels_that_are_no_ids(blobs):
     assert complaints(placed(image), placed(labels * 0.3)) == [
         (
             "NOTE   The labels are float64 with values that are no whole numbers. They look like values, not like ids "
-            "of classes. A recipe learns them as they are with task: regression, or with task: multilabel if they are 0 "
-            "or 1."
+            "of classes. A recipe learns them as they are with task: regression, or with task: multilabel if they are "
+            "0 or 1."
         )
     ]
     assert "Convert the file to uint8" in complaints(placed(image), placed(labels.astype(np.float32)), "fatal")[0]
@@ -157,8 +157,8 @@ def test_more_ids_than_classes_look_like_objects(blobs):
     findings = check(CATALOG, placed(image), placed(ids))
     assert [item.line() for item in findings if item.level != "ok"] == [
         (
-            "NOTE   The labels have more than 1024 ids. They look like objects, not like ids of classes. Give the recipe "
-            "a target that is made of objects, such as task: multilabel, target: boundaries."
+            "NOTE   The labels have more than 1024 ids. They look like objects, not like ids of classes. Give the "
+            "recipe a target that is made of objects, such as task: multilabel, target: boundaries."
         )
     ]
     assert "agreement of labels and image" in findings[-1].line().lower()
@@ -169,8 +169,8 @@ def test_channels_of_labels_look_like_values(blobs):
     channels = np.stack([labels == 1, labels == 2]).astype(np.int8)
     assert complaints(placed(image), placed(channels)) == [
         (
-            "NOTE   The labels have 2 channels. They look like values, not like ids of classes. A recipe learns them as "
-            "they are with task: regression, or with task: multilabel if they are 0 or 1."
+            "NOTE   The labels have 2 channels. They look like values, not like ids of classes. A recipe learns them "
+            "as they are with task: regression, or with task: multilabel if they are 0 or 1."
         )
     ]
 
