@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from volseg_core.errors import DataError
+from volseg_core.errors import DataError, UsageError
 from volseg_core.model import WEIGHTS, HeadSpec, ModelSpec, find_weights, read_header, read_model, write_model
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
@@ -276,3 +278,70 @@ def test_a_missing_key_is_named(model: Path) -> None:
     del content["axes"]
     rewrite(model, with_metadata(spec=json.dumps(content)))
     assert refusal(model) == "has a damaged volseg.spec (KeyError: 'axes')"
+
+
+# --- heads --------------------------------------------------------------------------------------------------------
+
+TASKS = ("multiclass", "binary", "multilabel", "regression")
+
+
+@st.composite
+def heads(draw: Any, name: str) -> HeadSpec:
+    task = draw(st.sampled_from(TASKS))
+    count = 2 if task == "binary" else draw(st.integers(1, 4))
+    ids = draw(st.lists(st.integers(0, 2**32 - 1), min_size=count, max_size=count, unique=True))
+    classes = ClassMap(
+        tuple(ClassName(number, f"class {number}") for number in ids), draw(st.sampled_from([(), (-1,)]))
+    )
+    row = st.lists(st.floats(-1e6, 1e6), min_size=count, max_size=count).map(tuple)
+    scaling = (draw(row), draw(row)) if task == "regression" and draw(st.booleans()) else ((), ())
+    return HeadSpec(task, classes, name, *scaling)
+
+
+@given(
+    st.integers(0, 3).flatmap(lambda count: st.tuples(*[heads(f"h{at}" if count else "") for at in range(count + 1)]))
+)
+def test_a_spec_is_read_as_it_was_written(several: tuple[HeadSpec, ...]) -> None:
+    spec = dataclasses.replace(SPEC, heads=several)
+    content = json.loads(json.dumps(spec.to_dict()))
+    assert ModelSpec.from_dict(content, "x") == spec
+    assert ("heads" in content) == (len(several) > 1)
+    assert ("task" in content) == (len(several) == 1)
+    assert spec.out_channels == sum(head.channels for head in several)
+
+
+def test_heads_tell_their_channels_and_names() -> None:
+    classes = SPEC.heads[0].classes
+    binary, values = HeadSpec("binary", classes), HeadSpec("regression", classes, "depth")
+    assert (binary.channels, values.channels) == (1, 2)
+    assert (binary.title, values.title) == ("classes", "depth regression")
+    assert (binary.describe(), values.describe()) == ("0 = ground (id 0), 1 = cell (id 7)", "ground, cell")
+    assert (binary.array("labels"), values.array("values")) == ("labels", "depth_values")
+
+
+def test_what_needs_one_class_for_every_voxel_says_so() -> None:
+    classes = SPEC.heads[0].classes
+    assert SPEC.only_classes("fit-merge") is SPEC.heads[0]
+    for several, has in (
+        ((HeadSpec("multilabel", classes),), "has task multilabel"),
+        ((HeadSpec("binary", classes, "a"), HeadSpec("binary", classes, "b")), "has 2 heads"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            dataclasses.replace(SPEC, heads=several).only_classes("fit-merge")
+        assert str(caught.value) == (f"fit-merge: is for networks that give one class for every voxel; this one {has}.")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"heads": []},
+        {"heads": [{"task": "binary"}]},
+        {"task": "segmentation"},
+        {"task": "regression", "offset": [1.0], "scale": [1.0, 1.0]},
+        {"task": "regression", "offset": [1.0], "scale": [1.0]},
+        {"task": "regression", "scale": [1.0, 1.0]},
+    ],
+)
+def test_damaged_heads_are_an_error_with_the_file(change: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"^runs/em: has a damaged volseg\.spec"):
+        ModelSpec.from_dict(SPEC.to_dict() | change, "runs/em")

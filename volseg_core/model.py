@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import DataError, ResourceError, UsageError
-from volseg_core.tasks import CLASS_TASKS
+from volseg_core.tasks import CLASS_TASKS, VALUE_TASKS
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ class HeadSpec:
         classes = tuple(ClassName(int(item["id"]), str(item["name"])) for item in content["classes"])
         offset, scale = (tuple(map(float, content.get(key, ()))) for key in ("offset", "scale"))
         names = ClassMap(classes, tuple(int(item) for item in content["ignore"]))
-        return cls(str(content["task"]), names, str(content.get("name", "")), offset, scale)
+        head = cls(str(content["task"]), names, str(content.get("name", "")), offset, scale)
+        if head.task not in (*CLASS_TASKS, *VALUE_TASKS) or {len(offset), len(scale)} not in ({0}, {len(classes)}):
+            message = f"a head of task {head.task!r} with {len(offset)} offsets and {len(scale)} scales"
+            raise ValueError(message)
+        return head
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,9 @@ class ModelSpec:
             raise DataError(where, f"has spec version {version!r}; this volseg reads {SPEC_VERSION}", "Update volseg.")
         try:
             low, high = map(float, content["normalisation"]["clip"])
+            first, *others = map(HeadSpec.from_dict, content.get("heads", [content]))
             return cls(
-                heads=tuple(map(HeadSpec.from_dict, content.get("heads", [content]))),
+                heads=(first, *others),
                 in_channels=int(content["in_channels"]),
                 normalisation=Normalisation(str(content["normalisation"]["kind"]), (low, high)),
                 axes=str(content["axes"]),

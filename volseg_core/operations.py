@@ -57,8 +57,8 @@ def train(
     """Train a network on labelled volumes and return the run.
 
     ``recipe`` is a name, a file or a mapping; ``data`` and ``labels`` are volumes ``FILE[:/internal/path]`` or
-    arrays (Z, Y, X) or (C, Z, Y, X) with integer labels (Z, Y, X), which are never changed; ``overrides`` are
-    ``key.path=value``; ``start_from`` is a run or model file to fine-tune;
+    arrays (Z, Y, X) or (C, Z, Y, X) with integer labels (Z, Y, X), or values (K, Z, Y, X) where a recipe learns them,
+    which are never changed; ``overrides`` are ``key.path=value``; ``start_from`` is a run or model file to fine-tune;
     ``watch`` is given the number (from 0) and the score of each epoch and returns whether to stop. ``frozen`` refuses
     plugins in other versions than those that a resolved recipe or a resumed run was made with.
 
@@ -132,7 +132,9 @@ def predict(
     Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``confidence`` (Z, Y, X)
     uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16, ``entropy`` (Z, Y, X) uint8 of the merged
     probabilities (255 = all classes equal) and ``variance`` (Z, Y, X) float16, the variance over directions summed
-    over classes (0 = all directions agree). With ``output`` they are written there. ``runtime`` ``auto`` is that of
+    over classes (0 = all directions agree). Heads without classes give ``probabilities`` or ``values`` (K, Z, Y, X)
+    float32 instead of all these; arrays of named heads are ``HEAD_labels`` and so on. With ``output`` they are written
+    there. ``runtime`` ``auto`` is that of
     the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported. ``recipe``
     says of an ONNX file that volseg did not make what its graph does not: task, classes, normalisation, axes, size
     rules; the file must take (N, C, H, W) and give logits. ``frozen`` refuses plugins in other versions than those that
@@ -339,7 +341,7 @@ def suggest_labels(
     file, recipe = model_and_recipe(registry, model, quality, overrides, device)
     with open_volume(registry.catalog, volume, "data", recipe.reader) as source:
         chosen = box_size(source.shape, count, size, slabs=slabs)
-    classes = file.spec.only_classes("suggest-labels").classes
+    head = file.spec.only_classes("suggest-labels")
     done = predict(
         file,
         volume,
@@ -351,7 +353,7 @@ def suggest_labels(
         registry=registry,
         progress=progress,
     )
-    return rank(done.arrays[score], done.labels, classes, chosen, count)
+    return rank(done.arrays[head.array(score)], done.arrays[head.array("labels")], head.classes, chosen, count)
 
 
 def export(

@@ -12,6 +12,7 @@ from volseg_core.discovery import BUILTIN
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from volseg_core.data.files import VolumeSource
     from volseg_core.model import ModelSpec
 
 
@@ -98,7 +99,6 @@ def _heads(spec: ModelSpec) -> dict[str, Any]:
 
 def _volume(ctx: click.Context, item: str, role: str) -> dict[str, Any]:
     from volseg_core.data.files import open_volume
-    from volseg_core.volume.labels import find_ids
 
     with open_volume(registry_of(ctx).catalog, item, role) as source:
         facts: dict[str, Any] = {
@@ -114,5 +114,19 @@ def _volume(ctx: click.Context, item: str, role: str) -> dict[str, Any]:
         plane = source.read((slice(middle, middle + 1), slice(0, source.shape[1]), slice(0, source.shape[2])))
         facts["middle plane"] = f"minimum {plane.min()}, maximum {plane.max()}, mean {plane.mean():.4g}"
         if role == "labels":
-            facts["ids"] = {str(key): f"({count} voxels)" for key, count in find_ids(source.read()[0], item).items()}
+            facts |= _labels(source)
     return facts
+
+
+def _labels(source: VolumeSource) -> dict[str, Any]:
+    """Return the ids of labels with their voxels, or what labels look like that are no ids of classes."""
+    from volseg_core.errors import DataError
+    from volseg_core.volume.labels import find_ids
+
+    if source.channels != 1 or source.dtype.kind not in "biu":
+        return {"values": "no ids of classes: for task regression, or multilabel if they are 0 or 1"}
+    try:
+        found = find_ids(source.read()[0], source.grid.source)
+    except DataError as error:
+        return {"ids": error.what}
+    return {"ids": {str(key): f"({count} voxels)" for key, count in found.items()}}

@@ -12,7 +12,7 @@ import numpy as np
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.data.lazy import held, mapped, too_large
 from volseg_core.data.truth import holds_ids
-from volseg_core.data.values import made_head, named_classes, object_ids, value_head, value_truth
+from volseg_core.data.values import LARGE_ID, made_head, named_classes, object_ids, value_head, value_truth
 from volseg_core.errors import DataError, UsageError
 from volseg_core.model import HeadSpec
 from volseg_core.recipe.layers import HEADS
@@ -141,12 +141,17 @@ def _heads(catalog: Catalog, recipe: Recipe, pairs: Sequence[_Pair]) -> tuple[He
             found.append(made_head(catalog, recipe, head, pairs[0].grid.spacing))
             continue
         if classes is None:
-            classes = _classes(recipe, head, pairs)
-        elif head.rule.classes not in ("auto", *(other.rule.classes for other in recipe.heads if other is not head)):
+            classes, named = _classes(recipe, head, pairs), head.rule.classes
+        elif head.rule.classes not in ("auto", named):
             raise UsageError(
                 f"heads.{head.name}.classes", "differ from those of another head, which has the same labels"
             )
+        else:
+            _check_count(head.rule, classes)
         found.append(HeadSpec(head.rule.task, classes, head.name))
+    largest = 0 if classes is None else max(item.id for item in classes.classes)
+    if largest >= LARGE_ID and holds_ids(recipe):
+        raise DataError(_WHERE, f"have class id {largest}; beside a target ids must be below {LARGE_ID}")
     return tuple(found)
 
 
@@ -323,6 +328,10 @@ def class_map(
             f"are empty: {only}",
             "Training needs two classes or more; check the file and its dataset, or data.ignore.",
         )
-    if rule.task == "binary" and len(found) != 2:  # noqa: PLR2004
-        raise DataError(_WHERE, f"have {len(found)} ids ({', '.join(found.names)}) but the task is binary")
+    _check_count(rule, found)
     return found
+
+
+def _check_count(rule: HeadBlock, classes: ClassMap) -> None:
+    if rule.task == "binary" and len(classes) != 2:  # noqa: PLR2004
+        raise DataError(_WHERE, f"have {len(classes)} ids ({', '.join(classes.names)}) but the task is binary")

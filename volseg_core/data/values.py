@@ -26,8 +26,8 @@ Array = np.ndarray[Any, Any]
 New = Callable[[Any, Any], Array]
 """Makes an array of a shape and a type, whatever it holds."""
 
-_MOST = 2**24
-"""Ids below this survive a float32, in which augmentations move them."""
+LARGE_ID = 2**24
+"""Ids below this one survive a float32, in which augmentations move them."""
 
 
 def named_classes(rule: HeadBlock, ignore: tuple[int, ...] = ()) -> ClassMap | None:
@@ -95,17 +95,17 @@ def _statistics(labels: Sequence[tuple[Array, str]], channel: int) -> tuple[floa
             values = numbers - shift
             count, total, squares = count + len(values), total + values.sum(), squares + float(values @ values)
     if not count:
-        raise DataError(labels[0][1], f"has no value in channel {channel}: all are NaN")
+        raise DataError(labels[0][1], f"has no finite value in channel {channel}")
     mean = total / count
     deviation = max(0.0, squares / count - mean**2) ** 0.5
     return shift + mean, deviation if deviation > 0 else 1.0
 
 
 def _numbers(array: Array) -> Any:
-    """Yield the values of an array piece by piece, as a copy in float64 without NaN."""
+    """Yield the finite values of an array piece by piece, as a copy in float64."""
     for box in pieces(array.shape):
         values = array[box].astype(np.float64).ravel()
-        values = values[~np.isnan(values)]
+        values = values[np.isfinite(values)]
         if len(values):
             yield values
 
@@ -148,16 +148,24 @@ def object_ids(labels: Array, ignore: Sequence[int], where: str, new: New = np.e
     if labels.dtype.kind not in "iu":
         raise DataError(where, f"labels are {labels.dtype}; ids of objects must be integers")
     numbers = np.zeros(1, labels.dtype)
-    if max(int(labels[box].max()) for box in boxes(labels)) >= _MOST:
+    if max(int(_kept(labels[box], ignore)[0].max()) for box in boxes(labels)) >= LARGE_ID:
         for box in boxes(labels):
-            numbers = np.union1d(numbers, np.maximum(labels[box], 0))
-    left_out = np.array([item for item in ignore if item > 0], np.int64)
+            numbers = np.union1d(numbers, _kept(labels[box], ignore)[0])
     ids = new(labels.shape, np.int32)
     for box in boxes(labels):
-        part = labels[box]
-        places = np.searchsorted(numbers, part) if len(numbers) > 1 else part
-        ids[box] = np.where(np.isin(part, left_out) | (part < 0), IGNORED, places)
+        kept, left_out = _kept(labels[box], ignore)
+        places = np.searchsorted(numbers, kept) if len(numbers) > 1 else kept
+        ids[box] = np.where(left_out, IGNORED, places)
     return ids
+
+
+def _kept(ids: Array, ignore: Sequence[int]) -> tuple[Array, Array]:
+    """Return ids with 0 for those that are ignored or negative, and where these are."""
+    left_out = ids < 0
+    for item in ignore:
+        left_out |= ids == item
+    kept: Array = np.where(left_out, np.zeros((), ids.dtype), ids)
+    return kept, left_out
 
 
 def boxes(array: Array) -> Iterator[tuple[slice, ...]]:

@@ -109,8 +109,8 @@ def window_groups(regions: Sequence[Region], axes: str, window: str | Sequence[i
     """Return the groups of windows of all regions; those of equal axis and shape share a group.
 
     ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller), ``small`` (half the
-    edges of ``auto``) or ``whole`` (the padded slices or regions); always of ``sizes`` that the network takes. Boxes may
-    be larger than a volume, which is padded.
+    edges of ``auto``) or ``whole`` (the padded slices or regions); always of ``sizes`` that the network takes. Boxes
+    may be larger than a volume, which is padded.
 
     Raises:
         UsageError: a window that was asked for is larger than the slices or does not suit the network.

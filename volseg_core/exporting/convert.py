@@ -137,8 +137,9 @@ class Split(nn.Module):
 
 def output_names(spec: ModelSpec) -> list[str]:
     """Return what the outputs of an exported network are called: by their heads, that of an only one by its kind."""
-    only = "values" if spec.heads[0].task == "regression" else OUTPUT
-    return [head.name or only for head in spec.heads]
+    if len(spec.heads) > 1:
+        return [head.name for head in spec.heads]
+    return ["values" if spec.heads[0].task == "regression" else OUTPUT]
 
 
 def converted(

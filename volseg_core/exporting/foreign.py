@@ -51,7 +51,7 @@ def adopt(catalog: Catalog, path: Path, recipe: Recipe) -> ModelFile:
         raise UsageError(str(path), what)
     fixed = tuple(size for size in window if size is not None)
     spec = ModelSpec(
-        heads=(HeadSpec(head.rule.task, _classes(head.rule, outputs, path)),),
+        heads=(HeadSpec(head.rule.task, _classes(head.rule, outputs, path), head.name),),
         in_channels=channels,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=_ANY if recipe.data.axes == "auto" else recipe.data.axes,

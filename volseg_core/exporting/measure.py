@@ -96,7 +96,8 @@ def _labels(registry: Registry, model: ModelFile, sample: Sample, progress: Prog
     views = [f"predict.views=[{', '.join(sample.views)}]"] if sample.views else []
     file, recipe = model_and_recipe(registry, model, "", views, "cpu", "onnxruntime")
     done = run_prediction(registry.catalog, file, recipe, sample.volume, progress, device="cpu")
-    return file.spec.heads[0].classes.encode(done.labels)
+    head = file.spec.heads[0]
+    return head.classes.encode(done.arrays[head.array("labels")])
 
 
 def given_sample(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
-from volseg_core.errors import DataError, Interrupted
+from volseg_core.errors import DataError, Interrupted, UsageError
 from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
@@ -53,7 +53,13 @@ class Prediction:
 
     @property
     def labels(self) -> np.ndarray[Any, Any]:
-        """Original label ids (Z, Y, X)."""
+        """Original label ids (Z, Y, X) of an only head without a name.
+
+        Raises:
+            UsageError: the prediction holds other arrays.
+        """
+        if "labels" not in self.arrays:
+            raise UsageError("labels", f"the prediction holds {', '.join(self.arrays) or 'no arrays'}", "See arrays.")
         return self.arrays["labels"]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from volseg_core.api import Metric
 from volseg_core.errors import UsageError, VolsegError
 from volseg_core.recipe.assembled import Head
 from volseg_core.recipe.blocks import HeadBlock, NamedHeadBlock
@@ -14,7 +15,7 @@ from volseg_core.recipe.layers import HEAD_SLOTS, HEADS, Path, dotted
 from volseg_core.recipe.messages import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from volseg_core.recipe.assembled import ComponentUse
     from volseg_core.recipe.components import Components
@@ -30,6 +31,14 @@ _DEFAULTS: dict[Any, dict[str, Any]] = {
     "regression": {"loss": ["mean-absolute-error"], "metrics": ["mae", "psnr"]},
 }
 """Losses and metrics of a head that names none."""
+_COMPARED = {
+    "multiclass": ("classes", "probabilities"),
+    "binary": ("classes", "probabilities"),
+    "multilabel": ("probabilities", "classes"),
+    "regression": ("values",),
+}
+"""What metrics of each task may compare; the probabilities of a multilabel task stand for classes."""
+_INPUT = "image"
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
@@ -73,6 +82,8 @@ def head_rules(layers: Layers, errors: list[VolsegError]) -> dict[str, HeadBlock
         if not _NAME.fullmatch(name):
             what = f"head {name!r} must be named in lower-case letters, digits and hyphens"
             errors.append(UsageError(layers.where(here), what))
+        if name == _INPUT:
+            errors.append(UsageError(layers.where(here), f"{name!r} is what an exported network calls its input"))
         if not isinstance(content, dict):
             errors.append(UsageError(layers.where(here), f"{content!r} is not a mapping"))
             continue
@@ -94,11 +105,33 @@ def _rule(layers: Layers, path: Path, content: Mapping[str, Any], errors: list[V
 
 def read_heads(components: Components, rules: Mapping[str, HeadBlock]) -> tuple[Head, ...]:
     """Return the heads with their components; what is wrong with them is added to the errors."""
-    return tuple(_read(components, name, rule) for name, rule in rules.items())
+    heads = tuple(_read(components, name, rule) for name, rule in rules.items())
+    made = any(components.layers.value((*_path(name), "target")) for name in rules)
+    components.errors += [error for head in heads for error in _misfit_metrics(head, objects=made)]
+    return heads
+
+
+def _path(name: str) -> Path:
+    return (HEADS, name) if name else ()
+
+
+def _misfit_metrics(head: Head, *, objects: bool) -> Iterator[UsageError]:
+    """Yield an error for each metric that compares what the head does not give, or ``objects`` that labels are not."""
+    for use in head.metrics:
+        component = use.provided.component
+        if not use.used or not isinstance(component, Metric):
+            continue
+        name, task = f"metric {component.name!r}", head.rule.task
+        if component.inputs not in _COMPARED[task]:
+            given = " or ".join(_COMPARED[task])
+            yield UsageError(use.where, f"{name} compares {component.inputs}; task {task} gives {given}")
+        elif component.truth == "instances" and not objects:
+            what = f"{name} compares with ids of objects, and no head makes a target of such ids"
+            yield UsageError(use.where, what, "Give a head a target, such as boundaries.")
 
 
 def _read(components: Components, name: str, rule: HeadBlock) -> Head:
-    path: Path = (HEADS, name) if name else ()
+    path = _path(name)
     losses, metrics = (
         components.uses((*path, key), kind, rule.task) for key, kind in (("loss", "loss"), ("metrics", "metric"))
     )

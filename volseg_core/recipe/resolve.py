@@ -202,8 +202,8 @@ def _layered(
 
 def _shapes_heads(assignment: str) -> bool:
     """Whether an override says what the heads are, on which their defaults depend: it is applied before the others."""
-    key = assignment.partition("=")[0].strip()
-    return key == HEADS or key.rpartition(".")[2] == "task"
+    parts = assignment.partition("=")[0].strip().split(".")
+    return (parts[0] == HEADS and len(parts) <= len((HEADS, "NAME"))) or parts[-1] == "task"
 
 
 def _assign(layers: Layers, overrides: Sequence[str], errors: list[VolsegError]) -> None:

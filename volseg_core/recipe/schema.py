@@ -38,7 +38,7 @@ _MANY = 100
 """Names above which ``aliases`` and ``defaults`` take any: hundreds of encoders would fill the file."""
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _SHORT: dict[tuple[str, str], Schema] = {
-    ("data", "sampler"): {"enum": ["uniform", "balanced", "foreground"]},
+    ("data", "sampler"): {"enum": ["uniform", "balanced", "foreground", "grid"]},
     ("data", "train"): {"type": "string"},
     ("data", "labels"): {"type": "string"},
     ("data", "unlabelled"): {"type": "string"},

@@ -129,12 +129,13 @@ def draw_values(examples: Sequence[Example], name: str, path: Path) -> None:
         low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
         truth, found = ((values - low) / max(high - low, 1e-6) for values in (example.truth, example.prediction))
         difference = np.abs(found - truth)
+        mean = float(difference[~np.isnan(difference)].mean()) * (high - low) if known.size else math.nan
         rows.append(
             (
                 (example.title, example.image),
                 (f"{name}: truth", np.nan_to_num(truth)),
                 ("prediction", found),
-                (f"difference, mean {float(np.nanmean(difference)) * (high - low):.3g}", np.nan_to_num(difference)),
+                (f"difference, mean {mean:.3g}", np.nan_to_num(difference)),
             )
         )
     plt = _pyplot()

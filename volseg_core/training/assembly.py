@@ -43,8 +43,16 @@ def start_network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> 
         load_tensors(network, model, skip=tuple(replaced))
         if replaced:
             log.info("fine-tuning: %s start anew, their shapes differ from %s", ", ".join(replaced), model.path)
+        elif _taught(spec) != _taught(model.spec):
+            was, now = "; ".join(_taught(model.spec)), "; ".join(_taught(spec))
+            log.info("fine-tuning: the last layer goes on from %s (%s), though it is to learn %s", model.path, was, now)
     layout = layout_of(recipe.train, spec.dims)
     return network if layout is None else network.to(memory_format=layout)
+
+
+def _taught(spec: ModelSpec) -> list[str]:
+    """Return what each head learns, in words."""
+    return [f"{head.title}: {head.describe()}" for head in spec.heads]
 
 
 def layout_of(rule: TrainBlock, dims: int) -> torch.memory_format | None:
