@@ -20,6 +20,7 @@ from volseg_core.data.lazy import Mapped, mapped, too_large
 from volseg_core.data.split import whole
 from volseg_core.data.windows import BatchPlan, WindowDataset, window_groups, with_turns
 from volseg_core.errors import ResourceError
+from volseg_core.volume import SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def unchanged(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndar
 
 
 def windows_of(volumes: Any) -> tuple[WindowDataset, BatchPlan]:
-    groups = with_turns(window_groups([whole(volume) for volume in volumes], "zyx", (8, 8, 8), 8, 8, 3))
+    groups = with_turns(window_groups([whole(volume) for volume in volumes], "zyx", (8, 8, 8), SizeRule.same(8, 8, 3)))
     return WindowDataset(groups, unchanged, 0), BatchPlan(groups, 4, 2, 0)
 
 

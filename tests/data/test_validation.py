@@ -109,7 +109,7 @@ def test_values_of_held_out_boxes_are_known_once(labelled: Callable[..., Labelle
     truth = volume.data.astype(np.float32)
     truth[0, 8] = np.nan
     region = Region(learning_values(volume, truth), (slice(3, 9), slice(0, 20), slice(0, 18)))
-    boxes = dataclasses.replace(spec(8, 8), dims=3)
+    boxes = dataclasses.replace(spec(8, 8), sizes=SizeRule.same(8, 8, 3))
     dataset = ValidationDataset(validation_windows([region], boxes, (8, 8, 8), 100), boxes, [lambda window: window])
     scored = np.concatenate([target[~np.isnan(target)] for _, (target,) in (dataset[at] for at in range(len(dataset)))])
     np.testing.assert_array_equal(np.sort(scored), truth[0, 3:8].ravel())

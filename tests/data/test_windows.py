@@ -249,7 +249,7 @@ def test_small_windows_have_half_the_edges_of_automatic_ones(
 
 @pytest.mark.parametrize(("axes", "found"), [("zyx", (48, 48, 48)), ("z", (16, 64, 64)), ("x", (64, 64, 16))])
 def test_small_boxes_too(axes: str, found: tuple[int, ...]) -> None:
-    assert window_shape("small", (100, 100, 100), axes, 8, 8) == found
+    assert window_shape("small", (100, 100, 100), axes, SizeRule.same(8, 8, 3)) == found
 
 
 def test_oblong_windows_come_in_both_orientations_half_as_often_each(labelled: Callable[..., Labelled]) -> None:

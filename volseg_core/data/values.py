@@ -155,7 +155,8 @@ def object_ids(labels: Array, ignore: Sequence[int], where: str, new: New = np.e
     for box in boxes(labels):
         kept, left_out = _kept(labels[box], ignore)
         places = np.searchsorted(numbers, kept) if len(numbers) > 1 else kept
-        ids[box] = np.where(left_out, IGNORED, places)
+        ids[box] = places
+        ids[box][left_out] = IGNORED
     return ids
 
 
