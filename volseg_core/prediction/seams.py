@@ -201,7 +201,7 @@ class _Kept:
 def _compared(plan: Plan, axes: Sequence[_Axis], one: Floats, other: Floats, borders: Sequence[list[int]]) -> Seams:
     difference = one - other
     if plan.spec.task == "regression":
-        difference /= max(float(one.std()), np.finfo(np.float32).tiny)
+        difference /= float(one.std()) or 1.0
     near = np.zeros(difference.shape[1:], bool)
     steps = []
     for axis, joints in enumerate(borders):
@@ -229,4 +229,5 @@ def _decided(task: str, values: Floats) -> np.ndarray[Any, Any]:
         return values > 0.5  # noqa: PLR2004  (more likely than not)
     if task == "regression":
         return np.zeros((1, *values.shape[1:]), bool)
-    return values.argmax(0)[None]
+    labels: np.ndarray[Any, Any] = values.argmax(0)[None]
+    return labels
