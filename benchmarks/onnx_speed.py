@@ -54,7 +54,10 @@ def main() -> int:
         sizes = {name: path.stat().st_size for name, path in rows.items() if path.is_file()}
     print("| | MB | CPU s | times torch's speed | Dice | against torch's labels |\n|---|---|---|---|---|---|")
     indices = [np.asarray(sample.truth) for sample in samples]
-    truth, masks = [model.spec.classes.decode(np.maximum(each, 0)) for each in indices], [each >= 0 for each in indices]
+    truth, masks = (
+        [model.spec.heads[0].classes.decode(np.maximum(each, 0)) for each in indices],
+        [each >= 0 for each in indices],
+    )
     for name in rows:
         size = f"{sizes.get(name, model.path.stat().st_size) / 1e6:.1f}"
         scores = [dice(labels[name], wanted, masks) for wanted in (truth, labels["torch"])]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from volseg_core.model import ModelFile, ModelSpec, read_model, write_model
+from volseg_core.model import HeadSpec, ModelFile, ModelSpec, read_model, write_model
 from volseg_core.network import build_network, size_rules
 from volseg_core.recipe import resolve_recipe
 from volseg_core.volume import ClassMap, ClassName, Normalisation
@@ -30,18 +30,14 @@ def write_random(registry: Registry, path: Path, name: str, classes: int, overri
     torch.manual_seed(0)
     recipe = resolve_recipe(registry, name, overrides)
     names = ClassMap(tuple(ClassName(number, f"class {number}") for number in range(classes)))
-    divisor, minimum = size_rules(recipe)
     spec = ModelSpec(
-        task=recipe.head.task,
+        heads=(HeadSpec(recipe.heads[0].rule.task, names),),
         in_channels=1,
-        classes=names,
         normalisation=Normalisation(),
         axes="zyx",
-        divisor=divisor,
-        min_size=minimum,
-        dims=recipe.head.dims,
+        dims=recipe.header.dims,
+        sizes=size_rules(registry.catalog, recipe),
     )
-    head = recipe.head.model_copy(update={"classes": {item.name: item.id for item in names.classes}})
     network = build_network(registry.catalog, recipe, 1, spec.out_channels, pretrained=False)
-    write_model(path, network.state_dict(), spec, recipe.replace(head=head).to_dict())
+    write_model(path, network.state_dict(), spec, recipe.named([names]).to_dict())
     return read_model(path)

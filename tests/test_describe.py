@@ -46,6 +46,11 @@ class Flip:
     """Flip."""
     def __call__(self, image, labels, seed): ...
 
+class Rims:
+    """Mark rims."""
+    def __init__(self, *, width=1, spacing=None, dims): ...
+    def __call__(self, ids): ...
+
 def net(*, in_channels, num_classes, dims, encoder, width=8): ...
 def pyramid(*, in_channels, depth, **options): ...
 def odd(first, /, second, *rest): ...
@@ -93,6 +98,7 @@ def test_a_loss_is_described_as_it_would_be_by_hand(cases: None) -> None:
         ("Union2", "merge", ()),
         ("HTTPReader", "reader", ()),
         ("Flip", "augmentation", ()),
+        ("Rims", "target", ("spacing", "dims")),
         ("net", "architecture", ("in_channels", "num_classes", "dims", "encoder")),
         ("pyramid", "encoder", ("in_channels", "depth")),
     ],

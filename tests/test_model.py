@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from volseg_core.errors import DataError
-from volseg_core.model import WEIGHTS, ModelSpec, find_weights, read_header, read_model, write_model
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.errors import DataError, UsageError
+from volseg_core.model import WEIGHTS, HeadSpec, ModelSpec, find_weights, read_header, read_model, write_model
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +25,11 @@ if TYPE_CHECKING:
 torch = pytest.importorskip("torch")
 
 SPEC = ModelSpec(
-    task="multiclass",
+    heads=(HeadSpec("multiclass", ClassMap((ClassName(0, "ground"), ClassName(7, "cell")), (-1, 255))),),
     in_channels=1,
-    classes=ClassMap((ClassName(0, "ground"), ClassName(7, "cell")), (-1, 255)),
     normalisation=Normalisation("percentile", (1.0, 99.0)),
     axes="zyx",
-    divisor=32,
-    min_size=32,
+    sizes=SizeRule.same(32, 32, 2),
     window=(1, 256, 256),
     spacing=(2.0, 1.0, 1.0),
     unit="nm",
@@ -254,6 +254,7 @@ def test_a_newer_spec_asks_for_a_newer_volseg(model: Path, version: Any) -> None
         ({"normalisation": "zscore"}, "TypeError"),
         ({"spacing": [1, 2]}, "ValueError"),
         ({"divisor": "many"}, "ValueError"),
+        ({"divisor": [1, 2, 2]}, "3 divisors and 2 sizes for 2 dimensions"),
         ({"made_with": 3}, "TypeError"),
     ],
 )
@@ -263,8 +264,84 @@ def test_a_spec_that_makes_no_sense_is_refused(model: Path, values: Any, text: s
     assert text in refusal(model)
 
 
+def test_sizes_are_those_of_each_axis() -> None:
+    spec = dataclasses.replace(SPEC, sizes=SizeRule((1, 4, 4), (2, 16, 16)))
+    content = spec.to_dict()
+    assert (content["dims"], content["divisor"], content["min_size"]) == (3, [1, 4, 4], [2, 16, 16])
+    assert ModelSpec.from_dict(json.loads(json.dumps(content)), "m") == spec
+    same = {**content, "divisor": 8, "min_size": 16}
+    assert ModelSpec.from_dict(same, "m").sizes == SizeRule.same(8, 16, 3), "as one number for every axis"
+
+
 def test_a_missing_key_is_named(model: Path) -> None:
     content = SPEC.to_dict()
     del content["axes"]
     rewrite(model, with_metadata(spec=json.dumps(content)))
     assert refusal(model) == "has a damaged volseg.spec (KeyError: 'axes')"
+
+
+# --- heads --------------------------------------------------------------------------------------------------------
+
+TASKS = ("multiclass", "binary", "multilabel", "regression")
+
+
+@st.composite
+def heads(draw: Any, name: str) -> HeadSpec:
+    task = draw(st.sampled_from(TASKS))
+    count = 2 if task == "binary" else draw(st.integers(1, 4))
+    ids = draw(st.lists(st.integers(0, 2**32 - 1), min_size=count, max_size=count, unique=True))
+    classes = ClassMap(
+        tuple(ClassName(number, f"class {number}") for number in ids), draw(st.sampled_from([(), (-1,)]))
+    )
+    row = st.lists(st.floats(-1e6, 1e6), min_size=count, max_size=count).map(tuple)
+    scaling = (draw(row), draw(row)) if task == "regression" and draw(st.booleans()) else ((), ())
+    return HeadSpec(task, classes, name, *scaling)
+
+
+@given(
+    st.integers(0, 3).flatmap(lambda count: st.tuples(*[heads(f"h{at}" if count else "") for at in range(count + 1)]))
+)
+def test_a_spec_is_read_as_it_was_written(several: tuple[HeadSpec, ...]) -> None:
+    spec = dataclasses.replace(SPEC, heads=several)
+    content = json.loads(json.dumps(spec.to_dict()))
+    assert ModelSpec.from_dict(content, "x") == spec
+    assert ("heads" in content) == (len(several) > 1)
+    assert ("task" in content) == (len(several) == 1)
+    assert spec.out_channels == sum(head.channels for head in several)
+
+
+def test_heads_tell_their_channels_and_names() -> None:
+    classes = SPEC.heads[0].classes
+    binary, values = HeadSpec("binary", classes), HeadSpec("regression", classes, "depth")
+    assert (binary.channels, values.channels) == (1, 2)
+    assert (binary.title, values.title) == ("classes", "depth regression")
+    assert (binary.describe(), values.describe()) == ("0 = ground (id 0), 1 = cell (id 7)", "ground, cell")
+    assert (binary.array("labels"), values.array("values")) == ("labels", "depth_values")
+
+
+def test_what_needs_one_class_for_every_voxel_says_so() -> None:
+    classes = SPEC.heads[0].classes
+    assert SPEC.only_classes("fit-merge") is SPEC.heads[0]
+    for several, has in (
+        ((HeadSpec("multilabel", classes),), "has task multilabel"),
+        ((HeadSpec("binary", classes, "a"), HeadSpec("binary", classes, "b")), "has 2 heads"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            dataclasses.replace(SPEC, heads=several).only_classes("fit-merge")
+        assert str(caught.value) == (f"fit-merge: is for networks that give one class for every voxel; this one {has}.")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"heads": []},
+        {"heads": [{"task": "binary"}]},
+        {"task": "segmentation"},
+        {"task": "regression", "offset": [1.0], "scale": [1.0, 1.0]},
+        {"task": "regression", "offset": [1.0], "scale": [1.0]},
+        {"task": "regression", "scale": [1.0, 1.0]},
+    ],
+)
+def test_damaged_heads_are_an_error_with_the_file(change: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"^runs/em: has a damaged volseg\.spec"):
+        ModelSpec.from_dict(SPEC.to_dict() | change, "runs/em")

@@ -66,7 +66,7 @@ def test_the_examples_train_and_predict_together(tmp_path, monkeypatch):
     import volseg_core
 
     monkeypatch.chdir(tmp_path)
-    kinds = [kind for kind in KINDS if kind not in ("encoder", "reader", "postprocess")]
+    kinds = [kind for kind in KINDS if kind not in ("encoder", "reader", "postprocess", "target")]
     for kind in kinds:
         write_example(kind, tmp_path, ("python", f"my_{kind}.py"))
     Path("registry.yaml").write_text(yaml.safe_dump({"plugins": {"local": [f"my_{kind}.py" for kind in kinds]}}))

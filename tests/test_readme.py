@@ -69,7 +69,7 @@ def test_the_example_recipe_resolves(tmp_path, monkeypatch):
     recipe = resolve_recipe(load_registry(), "membranes")
     assert recipe.encoder is not None
     assert recipe.encoder.provided.component.name == "resnet34"
-    assert [use.weight for use in recipe.losses] == [1.0, 0.5]
+    assert [use.weight for use in recipe.heads[0].losses] == [1.0, 0.5]
 
 
 def test_the_table_of_components_is_fresh():

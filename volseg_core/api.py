@@ -49,6 +49,7 @@ __all__ = [
     "Sample",
     "Sink",
     "Source",
+    "Target",
     "UsageError",
     "VolsegError",
     "Weights",
@@ -114,7 +115,8 @@ class Architecture(Component):
     """A network ``(N, C, *S) -> (N, num_classes, *S)`` logits.
 
     Context: ``in_channels, num_classes, dims, encoder`` (an `EncoderChoice`). Input sizes must be multiples
-    of ``divisor`` and at least ``min_size``.
+    of ``divisor`` and at least ``min_size``. Where the parameters decide, ``sizes`` is the import string of a function
+    ``(params, dims)`` that returns both for each axis, as ``[(divisor, least), ...]``, in their place.
     """
 
     kind = "architecture"
@@ -122,6 +124,7 @@ class Architecture(Component):
     encoder: str = "none"
     divisor: int = 16
     min_size: int = 32
+    sizes: str = ""
     exports_onnx: bool = True
     export_rewrites: str | None = None
 
@@ -140,12 +143,14 @@ class Weights:
 class Encoder(Component):
     """A network that returns features, finest first, with ``out_channels`` and ``strides``.
 
+    Inputs are planned with the last of ``strides``, or with ``sizes``, as those of an `Architecture`.
     Context: ``name, in_channels, depth, output_stride``.
     """
 
     kind = "encoder"
 
     strides: tuple[int, ...] = ()
+    sizes: str = ""
     weights: Mapping[str, Weights] = field(default_factory=dict)
 
 
@@ -153,10 +158,12 @@ class Encoder(Component):
 class Loss(Component):
     """A callable ``(output, target, valid=None) -> scalar``.
 
-    ``inputs`` is ``logits`` or ``probabilities``. ``ignore`` says how voxels without a label reach it:
-    ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``), ``index`` (-1 in
-    the target) or ``none``. Context: ``task, num_classes, ignore_index`` and ``class_counts`` (labelled training
-    voxels of each class in class order, or None where they are not known).
+    ``inputs`` is ``logits`` (of a regression the values) or ``probabilities``. ``ignore`` says how voxels without a
+    label reach it: ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``,
+    multilabel and regression ``(N, K, *S)``), ``index`` (-1 in the target) or ``none``. Context: ``task``,
+    ``num_classes`` (classes, 2 for binary; channels K of multilabel and regression), ``ignore_index`` and
+    ``class_counts`` (labelled training voxels of each class in class order, or None where they are not known, as
+    for multilabel and regression).
     """
 
     kind = "loss"
@@ -169,10 +176,15 @@ class Loss(Component):
 class Metric(Component):
     """``update(prediction, target, valid) / compute() -> dict[str, float] / reset()``, numpy only.
 
-    ``target`` (*S) holds class indices, -1 where there is none. ``inputs`` says what ``prediction`` is: ``classes``
-    (class indices, (*S)) or ``probabilities`` (float, (C, *S)). A ``streaming`` metric may be given any pieces of an
-    image; one that is not gets a whole slice (H, W) or volume (Z, Y, X) with every update.
-    Context: ``classes`` (names, in class order), ``spacing`` ((z, y, x) or None; a slice has its last two), ``task``.
+    ``inputs`` says what ``prediction`` is. With ``classes`` and ``probabilities``, ``target`` (*S) holds class indices,
+    -1 where there is none, and ``prediction`` is class indices (*S) or float probabilities (C, *S). In the task
+    ``multilabel``, which has no class indices, both are probabilities (K, *S), and ``target`` (float in [0, 1]) and
+    ``valid`` are (K, *S). With ``values``, which the task ``regression`` has, all three are (K, *S) too, of floats.
+    With ``truth`` ``instances`` instead of ``target``, ``target`` (*S) holds ids of objects whatever the task's own
+    target is made of: 0 for the background, -1 for none; ``valid`` is (*S).
+    A ``streaming`` metric may be given any pieces of an image; one that is not gets a whole slice (H, W) or volume
+    (Z, Y, X) with every update. Context: ``classes`` (names, in class order, or of the channels), ``spacing``
+    ((z, y, x) or None; a slice has its last two), ``task`` (``instance`` where the ids of two volumes are compared).
     """
 
     kind = "metric"
@@ -180,6 +192,7 @@ class Metric(Component):
     better: str = "higher"
     outputs: tuple[str, ...] = ()
     inputs: str = "classes"
+    truth: str = "target"
     streaming: bool = True
 
 
@@ -210,9 +223,10 @@ class Merge(Component):
 
     ``state_bytes`` states the memory per voxel as an expression of ``classes``, for tables and the planner.
     ``any_order``: the result does not depend on the order of ``add``. ``gives``: what ``result`` can return, of
-    ``labels``, ``confidence``, ``probabilities``, ``entropy`` and ``variance``.
-    Context: ``views`` (names of the views, in the order of their numbers), ``classes`` (names, in class order) and
-    ``wanted`` (the arrays that `result` will be asked for).
+    ``labels``, ``confidence``, ``probabilities``, ``entropy``, ``variance`` and ``values``. Every head of a network has
+    a merge of its own; one that serves ``multilabel`` gives ``probabilities`` there, for ``regression`` ``values``.
+    Context: ``task``, ``views`` (names of the views, in the order of their numbers), ``classes`` (names, in class
+    order) and ``wanted`` (the arrays that `result` will be asked for).
     """
 
     kind = "merge"
@@ -229,12 +243,32 @@ class Augmentation(Component):
 
     Labels are class indices, -1 where there is none. The same seed gives the same draw. An object whose attribute
     ``turns`` is true turns square windows; the core then draws oblong windows in both orientations, and boxes of 3D
-    networks in all that keep their shape. A box comes as an image whose channels are its planes, an even number of
-    them, with the numbers of the pixels as labels: all its planes move as those do. Whatever depends on which class a
-    pixel has must declare ``dims=(2,)``.
+    networks in all that keep their shape, unless its attribute ``mirrors`` is false in those that are no mirror images.
+
+    Boxes go to its method ``box(image (C, D, H, W) float32 in [0, 1], truth (K, D, H, W), seed, spacing=, thick=) ->
+    (image, truth)``, before they are turned: axes are z, y, x, ``spacing`` is theirs or None, ``thick`` the number of
+    the axis that differs from the others or None. Truth of integers is resampled to the nearest voxel and -1 where it
+    is not known, floats linearly and NaN. Without such a method a box comes as an image whose channels are its planes,
+    an even number of them, with the numbers of the pixels as labels: all its planes move as those do. Whatever depends
+    on which class a pixel has must then declare ``dims=(2,)``.
     """
 
     kind = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Component):
+    """Makes what a head learns of the labels of a window: ``target(ids (*S) int32) -> (K, *S) float32``, numpy arrays.
+
+    ``ids`` are the augmented labels: -1 where there is none, 0 in the background, else numbers of objects (or classes).
+    The object has ``names``, one for each of the K channels. NaN stands where the target is not known: where ids are
+    -1, and wherever what is -1 or outside of the window might change it. What is made of a window equals what is made
+    of the whole volume wherever it is not NaN. It is called in the data workers, for every window.
+    ``tasks`` are ``multilabel`` (values in [0, 1]), ``regression`` or both.
+    Context: ``spacing`` (of the window's axes, or None) and ``dims``.
+    """
+
+    kind = "target"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,16 +280,28 @@ class Generator(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Postprocess(Component):
-    """``postprocess(labels (Z, Y, X)) -> labels or instances (Z, Y, X)``: integers, 0 is the background; numpy only.
+    """``postprocess(array) -> labels or instances (Z, Y, X)``: integers, 0 is the background; numpy only.
 
-    It is called with the class indices of the whole volume once all views are merged; what is given stays as it is.
-    ``gives`` is ``labels`` (class indices, which the next step receives) or ``instances`` (numbers of objects from 1
-    on, written as an array of their own; no step follows). Context: ``classes`` (names, in class order) and
-    ``spacing`` ((z, y, x) or None).
+    ``takes`` says which arrays it can be given, the one it prefers first: ``labels`` (class indices) and ``instances``
+    (numbers of objects), both integers (Z, Y, X), ``probabilities`` and ``values`` (of regression), both float32
+    (K, Z, Y, X). ``gives`` is ``labels``, ``instances`` (from 1 on, in any order and with gaps) or ``same``: what it
+    was given. What is given stays as it is. Steps form a chain: each takes what the one before it gives, the first one
+    what the network gives.
+
+    The object may have attributes that say how it can be called block by block; one without ``halo`` is called once
+    with the whole volume. ``halo``: voxels of context that a block needs on each side, a number or (z, y, x), or None.
+    ``overlap`` (0.5): an object of one block and one of its neighbour are the same where more than this share of the
+    larger one has both numbers; 0 where one voxel is enough. A step with a halo that takes instances and gives them
+    keeps their numbers. ``look(array)`` is called with every block, without a halo, before the first call: for what
+    depends on the whole volume. ``channels``: the number of channels that it must be given, or None.
+
+    Context: ``classes`` (names, in class order; empty where there are none), ``spacing`` ((z, y, x) or None) and
+    ``taken``, which of ``takes`` it will be given.
     """
 
     kind = "postprocess"
 
+    takes: tuple[str, ...] = ("labels",)
     gives: str = "labels"
 
 
@@ -283,6 +329,7 @@ KINDS: dict[str, type[Component]] = {
         Writer,
         Merge,
         Augmentation,
+        Target,
         Generator,
         Postprocess,
         Runtime,
@@ -367,14 +414,16 @@ class MergeResult:
     """Arrays of one box: labels (class index, integer), the others float32.
 
     ``confidence`` is the winner's probability in [0, 1], ``probabilities`` (C, *box); ``entropy`` in [0, 1] is that of
-    the mean probabilities divided by log(C), and ``variance`` the sum over classes of the variance over views.
+    the mean probabilities divided by log(C), and ``variance`` the sum over classes of the variance over views. Where
+    the network gives no classes there are only ``probabilities`` of its channels, or its ``values`` (C, *box).
     """
 
-    labels: Any
+    labels: Any = None
     confidence: Any = None
     probabilities: Any = None
     entropy: Any = None
     variance: Any = None
+    values: Any = None
 
 
 class MergeState(Protocol):

@@ -41,6 +41,8 @@ class ComparedClasses:
     ) -> None:
         self.ours, self.truth, self.chances = ours, truth, chances
         self.where = (ours.grid.source or "prediction", truth.grid.source or "labels")
+        check_one_channel(ours, "prediction")
+        check_one_channel(truth, "labels")
         ids = _ids(ours, self.where[0]) | _ids(truth, self.where[1])
         if not ids - set(ignore):
             raise DataError(self.where[1], "has no labelled voxel: every voxel is ignored")
@@ -71,7 +73,7 @@ class ComparedClasses:
         piece = {"classes": found, "target": target, "valid": valid}
         if self.chances is not None:
             piece["probabilities"] = self._in_class_order(read_planes(self.chances, part))
-        return _as_image(piece) if image else piece
+        return as_image(piece, image=image)
 
     def _in_class_order(self, values: Array) -> Array:
         """Return a channel per class; one that the prediction does not know has probability 0."""
@@ -95,18 +97,36 @@ class ComparedInstances:
 
     def __init__(self, ours: VolumeSource, truth: VolumeSource, ignore: Sequence[int]) -> None:
         self.ours, self.truth = ours, truth
-        for source, name in ((ours, "prediction"), (truth, "labels")):
-            if source.dtype.kind not in "iub":
-                raise DataError(source.grid.source or name, f"holds {source.dtype} values; ids must be integers")
-        limits = np.iinfo(np.uint8 if truth.dtype.kind == "b" else truth.dtype)
-        self.ignored = [item for item in ignore if limits.min <= item <= limits.max]
+        ignored_ids(ours, "prediction", ignore)
+        self.ignored = ignored_ids(truth, "labels", ignore)
 
     def read(self, part: slice, *, image: bool) -> Piece:
         """Return a slab of planes as ``classes`` (ids), ``target`` and ``valid``, as `ComparedClasses`."""
         target = read_planes(self.truth, part)[0]
-        valid = ~np.isin(target, np.array(self.ignored, target.dtype))
+        valid = ~np.isin(target, self.ignored)
         piece = {"classes": read_planes(self.ours, part)[0], "target": target, "valid": valid}
-        return _as_image(piece) if image else piece
+        return as_image(piece, image=image)
+
+
+def ignored_ids(source: VolumeSource, name: str, ignore: Sequence[int]) -> Array:
+    """Return those of ``ignore`` that a volume of ids may hold, in its type.
+
+    Raises:
+        DataError: it holds no integers, or several channels.
+    """
+    where = source.grid.source or name
+    if source.dtype.kind not in "iub":
+        raise DataError(where, f"holds {source.dtype} values; ids must be integers")
+    check_one_channel(source, name)
+    limits = np.iinfo(np.uint8 if source.dtype.kind == "b" else source.dtype)
+    return np.array([item for item in ignore if limits.min <= item <= limits.max], source.dtype)
+
+
+def check_one_channel(source: VolumeSource, name: str) -> None:
+    """Raise a DataError when a volume of ids has several channels."""
+    if source.channels > 1:
+        what = f"has {source.channels} channels; ids have one"
+        raise DataError(source.grid.source or name, what, "Several channels are compared with a prediction of floats.")
 
 
 def read_planes(source: VolumeSource, part: slice) -> Array:
@@ -115,9 +135,11 @@ def read_planes(source: VolumeSource, part: slice) -> Array:
     return source.read((part, slice(0, height), slice(0, width)))
 
 
-def _as_image(piece: Piece) -> Piece:
-    single = piece["target"].shape[0] == 1
-    return {name: values[..., 0, :, :] for name, values in piece.items()} if single else piece
+def as_image(piece: Piece, *, image: bool) -> Piece:
+    """Return a piece without its z axis when it is to be an ``image`` and has a single plane."""
+    if not image or piece["target"].shape[-3] > 1:
+        return piece
+    return {name: values[..., 0, :, :] for name, values in piece.items()}
 
 
 def _ids(source: VolumeSource, name: str) -> set[int]:

@@ -26,6 +26,7 @@ _CONTEXT = {
     "loss": ("task", "num_classes", "ignore_index", "class_counts"),
     "metric": ("classes", "spacing", "task"),
     "merge": ("views", "classes", "wanted"),
+    "target": ("spacing", "dims"),
     "runtime": ("network", "model", "device", "threads"),
 }
 """Context values of each kind: parameters of these names are what a target ``wants``."""
@@ -42,11 +43,12 @@ _UNSEEN = {
     "architecture": "dims, divisor, min_size and encoder",
     "encoder": "dims, strides and weights",
     "loss": "dims, tasks, inputs and ignore",
-    "metric": "dims, tasks, better, outputs, inputs and streaming",
+    "metric": "dims, tasks, better, outputs, inputs, truth and streaming",
     "reader": "suffixes, directories and lazy",
     "writer": "suffixes and directories",
     "merge": "any_order, state_bytes and gives",
     "augmentation": "dims",
+    "target": "dims and tasks",
 }
 """Fields that no signature shows."""
 
@@ -105,6 +107,8 @@ def _guess(target: str, found: Any, signature: inspect.Signature) -> str:
                 return kind
         if {"image", "labels", "seed"} <= _called_with(found):
             return "augmentation"
+        if "ids" in _called_with(found):
+            return "target"
     names = set(signature.parameters)
     if {"in_channels", "num_classes"} <= names:
         return "architecture"

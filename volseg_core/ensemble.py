@@ -14,25 +14,33 @@ if TYPE_CHECKING:
 
 
 class Ensemble(nn.Module):
-    """Networks whose probabilities are averaged; its logits are those of the average.
+    """Networks whose results are averaged; its output is that of the average.
 
-    ``(N, in_channels, *S) -> (N, C, *S)``: the logarithm of the mean softmax, or for ``binary`` with C = 1 the log-odds
-    of the mean sigmoid, so that softmax or sigmoid of the output is the mean of the members' probabilities.
+    ``(N, in_channels, *S) -> (N, channels, *S)`` with the channels of all ``heads``, each given as its task and how
+    many it has: the logarithm of the mean softmax, the log-odds of the mean sigmoid, so that softmax or sigmoid of the
+    output is the mean of the members' probabilities, or the mean of values.
     """
 
-    def __init__(self, members: Sequence[nn.Module], *, binary: bool) -> None:
+    def __init__(self, members: Sequence[nn.Module], heads: Sequence[tuple[str, int]]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.binary = binary
+        self.tasks, self.channels = [task for task, _ in heads], [count for _, count in heads]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits of the mean probabilities."""
-        logits = torch.stack([member(image) for member in self.members])
-        if self.binary:
-            return torch.logsumexp(functional.logsigmoid(logits), 0) - torch.logsumexp(
-                functional.logsigmoid(-logits), 0
-            )
-        return torch.logsumexp(functional.log_softmax(logits, 2), 0) - math.log(len(self.members))
+        """Return the output whose results are the mean of the members'."""
+        outputs = torch.stack([member(image) for member in self.members])
+        parts = torch.split(outputs, self.channels, dim=2)
+        return torch.cat([_mean(task, part) for task, part in zip(self.tasks, parts, strict=True)], dim=1)
+
+
+def _mean(task: str, outputs: Tensor) -> Tensor:
+    """Return the output (N, C, *S) of a head that stands for those of all members (M, N, C, *S)."""
+    if task == "regression":
+        return outputs.mean(0)
+    if task == "multiclass":
+        return torch.logsumexp(functional.log_softmax(outputs, 2), 0) - math.log(len(outputs))
+    one, other = functional.logsigmoid(outputs), functional.logsigmoid(-outputs)
+    return torch.logsumexp(one, 0) - torch.logsumexp(other, 0)
 
 
 def member_tensors(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -13,6 +13,8 @@ import numpy as np
 from volseg_core.api import Metric
 from volseg_core.catalog import blame
 from volseg_core.compared import SLAB, ComparedClasses, ComparedInstances, slabs
+from volseg_core.compared_floats import ComparedChannels, ComparedMaps, ComparedValues
+from volseg_core.comparison import Comparison, asked, check_serves, comparison_of
 from volseg_core.data.files import Reference, VolumeLike, VolumeSource, open_volume
 from volseg_core.errors import DataError, UsageError, VolsegError
 from volseg_core.recipe.resolve import resolve_component
@@ -28,10 +30,10 @@ log = logging.getLogger("volseg")
 
 Array = np.ndarray[Any, Any]
 
-_DEFAULT = {False: ("dice", "iou"), True: ("adapted-rand", "variation-of-information")}
+Pieces = ComparedClasses | ComparedChannels | ComparedInstances | ComparedMaps | ComparedValues
+
 _CLOSE = 1e-3
 _PROBABILITIES = "probabilities"
-_CLASS_TASKS = {"multiclass", "binary"}
 
 
 @dataclass(frozen=True)
@@ -71,31 +73,57 @@ def run_evaluation(
     overrides: Sequence[str],
     probabilities: VolumeLike | None,
     instances: bool,
+    values: bool,
 ) -> dict[str, float]:
     """Score a prediction; the arguments are those of `volseg_core.evaluate`.
 
     A metric that streams gets slabs of planes. One that does not gets the whole volume in one piece, or each plane by
     itself where there is one or they are independent.
     """
-    uses = _uses(registry, metrics or _DEFAULT[instances], overrides, instances=instances)
+    comparison = asked(instances=instances, values=values)
+    uses = _uses(registry, metrics or (comparison or Comparison.CLASSES).metrics, overrides)
+    components = [use.component for use in uses]
     with ExitStack() as stack:
         ours = stack.enter_context(open_volume(registry.catalog, prediction, "labels"))
         truth = stack.enter_context(open_volume(registry.catalog, labels, "labels"))
+        comparison = comparison or comparison_of(components, floats=ours.dtype.kind == "f")
+        for component in components:
+            check_serves(component, comparison)
         _check_shape(ours, truth)
-        chances = _probabilities(registry.catalog, uses, prediction, probabilities, ours)
-        if chances is not None:
-            _check_shape(stack.enter_context(chances), truth)
-        spacing = _spacing(ours, truth) if any("spacing" in use.component.wants for use in uses) else None
-        pieces = ComparedInstances(ours, truth, ignore) if instances else ComparedClasses(ours, truth, chances, ignore)
-        context = {"classes": pieces.names, "spacing": spacing, "task": "instance" if instances else "multiclass"}
+        beside = _probabilities(registry.catalog, uses, prediction, probabilities, ours, comparison)
+        if beside is not None:
+            _check_shape(stack.enter_context(beside), truth)
+        spacing = _spacing(ours, truth) if any("spacing" in component.wants for component in components) else None
+        pieces = _pieces(comparison, ours, truth, beside, ignore)
+        context = {"classes": pieces.names, "spacing": spacing, "task": comparison.task}
         scorers = [(use, registry.catalog.build(use.provided, use.params, context)) for use in uses]
         _score(scorers, pieces, truth, independent=ours.grid.independent or truth.grid.independent, progress=progress)
     return {key: float(value) for use, scorer in scorers for key, value in use.call(scorer.compute).items()}
 
 
+def _pieces(
+    comparison: Comparison,
+    ours: VolumeSource,
+    truth: VolumeSource,
+    chances: VolumeSource | None,
+    ignore: Sequence[int],
+) -> Pieces:
+    match comparison:
+        case Comparison.CLASSES:
+            return ComparedClasses(ours, truth, chances, ignore)
+        case Comparison.CHANNELS:
+            return ComparedChannels(ours, truth, ignore)
+        case Comparison.INSTANCES:
+            return ComparedInstances(ours, truth, ignore)
+        case Comparison.MAPS:
+            return ComparedMaps(ours, truth, ignore)
+        case Comparison.VALUES:
+            return ComparedValues(ours, truth)
+
+
 def _score(
     scorers: Sequence[tuple[_Use, Any]],
-    pieces: ComparedClasses | ComparedInstances,
+    pieces: Pieces,
     truth: VolumeSource,
     *,
     independent: bool,
@@ -115,7 +143,7 @@ def _score(
                 task.advance(part.stop - part.start)
 
 
-def _uses(registry: Registry, metrics: Sequence[str], overrides: Sequence[str], *, instances: bool) -> list[_Use]:
+def _uses(registry: Registry, metrics: Sequence[str], overrides: Sequence[str]) -> list[_Use]:
     """Return the metrics, each once, with their targets imported; ``overrides`` are ``METRIC.NAME=VALUE``."""
     catalog = registry.catalog
     found = {provided.id: provided for provided in (catalog.find("metric", name) for name in metrics)}
@@ -131,18 +159,8 @@ def _uses(registry: Registry, metrics: Sequence[str], overrides: Sequence[str], 
         given[chosen.id].append(f"{param}={value}")
     uses = [_Use(*resolve_component(registry, "metric", identity, given[identity])) for identity in found]
     for use in uses:
-        _check_serves(use, instances=instances)
         catalog.load(use.provided)
     return uses
-
-
-def _check_serves(use: _Use, *, instances: bool) -> None:
-    tasks, probable = use.component.tasks, use.component.inputs == _PROBABILITIES
-    if instances and (probable or (tasks and "instance" not in tasks)):
-        raise UsageError(f"metric {use.name!r}", "scores classes, not instances", "Leave --instances out.")
-    if not instances and tasks and not _CLASS_TASKS & set(tasks):
-        hint = "Use --instances." if "instance" in tasks else ""
-        raise UsageError(f"metric {use.name!r}", f"serves {', '.join(tasks)}, not classes", hint)
 
 
 def _check_shape(ours: VolumeSource, truth: VolumeSource) -> None:
@@ -155,13 +173,22 @@ def _check_shape(ours: VolumeSource, truth: VolumeSource) -> None:
 
 
 def _probabilities(
-    catalog: Catalog, uses: Sequence[_Use], prediction: VolumeLike, given: VolumeLike | None, ours: VolumeSource
+    catalog: Catalog,
+    uses: Sequence[_Use],
+    prediction: VolumeLike,
+    given: VolumeLike | None,
+    ours: VolumeSource,
+    comparison: Comparison,
 ) -> VolumeSource | None:
-    """Open the probabilities when a metric takes them: those given, else those beside the prediction.
+    """Open the probabilities when a metric of classes takes them: those given, else those beside the prediction.
 
     Raises:
         UsageError: a metric takes them and there are none, or some are given and none does.
     """
+    if comparison is not Comparison.CLASSES:
+        if given is not None:
+            raise UsageError("--probabilities", f"are for scores of classes, not of {comparison.value}", "Drop them.")
+        return None
     wanted = [use.name for use in uses if use.component.inputs == _PROBABILITIES]
     if not wanted and given is not None:
         raise UsageError("--probabilities", f"none of the metrics takes them: {', '.join(use.name for use in uses)}")

@@ -56,6 +56,11 @@ def volseg_augmentations() -> Iterable[api.Augmentation]:  # type: ignore[empty-
 
 
 @hookspec
+def volseg_targets() -> Iterable[api.Target]:  # type: ignore[empty-body]
+    """Return makers of what a head learns of the labels."""
+
+
+@hookspec
 def volseg_generators() -> Iterable[api.Generator]:  # type: ignore[empty-body]
     """Return generators of synthetic volumes."""
 
@@ -99,6 +104,7 @@ COLLECTING = {
     "writer": "volseg_writers",
     "merge": "volseg_merges",
     "augmentation": "volseg_augmentations",
+    "target": "volseg_targets",
     "generator": "volseg_generators",
     "postprocess": "volseg_postprocessors",
     "runtime": "volseg_runtimes",

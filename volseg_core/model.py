@@ -7,11 +7,13 @@ import json
 import os
 import struct
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.errors import DataError, ResourceError
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.errors import DataError, ResourceError, UsageError
+from volseg_core.tasks import CLASS_TASKS, VALUE_TASKS
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,21 +30,76 @@ _PICKLES = (b"\x80", b"PK\x03\x04")
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """The contract of a trained network: what goes in, what comes out and how to prepare it.
+class HeadSpec:
+    """One result of a network: its task, and its classes, or channels by name.
 
-    ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once. A
-    model of several ``members`` holds networks alike whose probabilities are averaged.
+    The only head of a network has no name. A regression learns values less ``offset``, divided by ``scale``, each of a
+    channel: so many that its labels are in their own unit; without them values are as they come.
     """
 
     task: str
-    in_channels: int
     classes: ClassMap
+    name: str = ""
+    offset: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether the result is one class for every voxel."""
+        return self.task in CLASS_TASKS
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's output: one of a binary task, else one for each class or value."""
+        return 1 if self.task == "binary" else len(self.classes)
+
+    @property
+    def title(self) -> str:
+        """What the names of its classes or channels are told as: ``classes``, or ``cells multilabel``."""
+        return " ".join(filter(None, (self.name, "classes" if self.of_classes else self.task)))
+
+    def describe(self) -> str:
+        """Return its classes with their ids, or the names of its channels, for people."""
+        return self.classes.describe() if self.of_classes else ", ".join(self.classes.names)
+
+    def array(self, name: str) -> str:
+        """Return what an array of this head is called in a prediction."""
+        return f"{self.name}_{name}" if self.name else name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the head as plain data."""
+        classes = [asdict(item) for item in self.classes.classes]
+        scaling = {"offset": list(self.offset), "scale": list(self.scale)} if self.scale else {}
+        name = {"name": self.name} if self.name else {}
+        return {**name, "task": self.task, "classes": classes, "ignore": list(self.classes.ignore), **scaling}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> HeadSpec:
+        """Return the head of plain data; raises what wrong data raises."""
+        classes = tuple(ClassName(int(item["id"]), str(item["name"])) for item in content["classes"])
+        offset, scale = (tuple(map(float, content.get(key, ()))) for key in ("offset", "scale"))
+        names = ClassMap(classes, tuple(int(item) for item in content["ignore"]))
+        head = cls(str(content["task"]), names, str(content.get("name", "")), offset, scale)
+        if head.task not in (*CLASS_TASKS, *VALUE_TASKS) or {len(offset), len(scale)} not in ({0}, {len(classes)}):
+            message = f"a head of task {head.task!r} with {len(offset)} offsets and {len(scale)} scales"
+            raise ValueError(message)
+        return head
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The contract of a trained network: what goes in, what comes out and how to prepare it.
+
+    ``in_channels`` are the network's: those of a volume times the ``2 neighbours + 1`` slices that it sees at once. Its
+    output has the channels of all ``heads`` one after the other. A model of several ``members`` holds networks alike
+    whose results are averaged.
+    """
+
+    heads: tuple[HeadSpec, ...]
+    in_channels: int
     normalisation: Normalisation
     axes: str
-    divisor: int
-    min_size: int
-    dims: int = 2
+    sizes: SizeRule
     neighbours: int = 0
     members: int = 1
     window: tuple[int, ...] = ()
@@ -51,21 +108,46 @@ class ModelSpec:
     made_with: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def dims(self) -> int:
+        """Dimensions of what the network sees: 2 for slices, 3 for boxes."""
+        return self.sizes.dims
+
+    @property
     def volume_channels(self) -> int:
         """Channels of a volume that the network segments."""
         return self.in_channels // (2 * self.neighbours + 1)
 
     @property
     def out_channels(self) -> int:
-        """Channels of the logits: one of a binary task, else one for each class."""
-        return 1 if self.task == "binary" else len(self.classes)
+        """Channels of the network's output: those of all heads."""
+        return sum(head.channels for head in self.heads)
+
+    @property
+    def parts(self) -> list[slice]:
+        """The channels of each head in the network's output."""
+        ends = list(accumulate(head.channels for head in self.heads))
+        return [slice(end - head.channels, end) for head, end in zip(self.heads, ends, strict=True)]
+
+    def only_classes(self, where: str) -> HeadSpec:
+        """Return the only head, which gives classes.
+
+        Raises:
+            UsageError: there are several heads, or it gives none; ``where`` says what needs it.
+        """
+        head = self.heads[0]
+        if len(self.heads) > 1 or not head.of_classes:
+            has = f"has {len(self.heads)} heads" if len(self.heads) > 1 else f"has task {head.task}"
+            raise UsageError(where, f"is for networks that give one class for every voxel; this one {has}")
+        return head
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain data (``volseg.spec``)."""
+        """Return the spec as plain data (``volseg.spec``): keys of an only head stand at its top."""
         content = asdict(self)
-        content["classes"] = [asdict(item) for item in self.classes.classes]
-        content["ignore"] = list(self.classes.ignore)
-        return {"spec_version": SPEC_VERSION, **content}
+        del content["heads"], content["sizes"]
+        content |= {"dims": self.dims, "divisor": list(self.sizes.divisor), "min_size": list(self.sizes.least)}
+        only = len(self.heads) == 1 and not self.heads[0].name
+        heads = self.heads[0].to_dict() if only else {"heads": [head.to_dict() for head in self.heads]}
+        return {"spec_version": SPEC_VERSION, **heads, **content}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str) -> ModelSpec:
@@ -78,17 +160,14 @@ class ModelSpec:
         if version != SPEC_VERSION:
             raise DataError(where, f"has spec version {version!r}; this volseg reads {SPEC_VERSION}", "Update volseg.")
         try:
-            classes = tuple(ClassName(int(item["id"]), str(item["name"])) for item in content["classes"])
             low, high = map(float, content["normalisation"]["clip"])
+            first, *others = map(HeadSpec.from_dict, content.get("heads", [content]))
             return cls(
-                task=str(content["task"]),
+                heads=(first, *others),
                 in_channels=int(content["in_channels"]),
-                classes=ClassMap(classes, tuple(int(item) for item in content["ignore"])),
                 normalisation=Normalisation(str(content["normalisation"]["kind"]), (low, high)),
                 axes=str(content["axes"]),
-                divisor=int(content["divisor"]),
-                min_size=int(content["min_size"]),
-                dims=int(content["dims"]),
+                sizes=_sizes(content),
                 neighbours=int(content["neighbours"]),
                 members=int(content["members"]),
                 window=tuple(map(int, content["window"])),
@@ -100,6 +179,17 @@ class ModelSpec:
             raise DataError(where, f"has a damaged volseg.spec ({error.where}: {error.what})") from None
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(where, f"has a damaged volseg.spec ({type(error).__name__}: {error})") from None
+
+
+def _sizes(content: Mapping[str, Any]) -> SizeRule:
+    """Return the rule of sizes; a single number is that of every axis."""
+    dims = int(content["dims"])
+    values = (content[key] for key in ("divisor", "min_size"))
+    divisor, least = (tuple(map(int, value if isinstance(value, list) else [value] * dims)) for value in values)
+    if not len(divisor) == len(least) == dims:
+        message = f"{len(divisor)} divisors and {len(least)} sizes for {dims} dimensions"
+        raise ValueError(message)
+    return SizeRule(divisor, least)
 
 
 def _spacing(content: Any) -> tuple[float, float, float] | None:

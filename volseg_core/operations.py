@@ -57,8 +57,8 @@ def train(
     """Train a network on labelled volumes and return the run.
 
     ``recipe`` is a name, a file or a mapping; ``data`` and ``labels`` are volumes ``FILE[:/internal/path]`` or
-    arrays (Z, Y, X) or (C, Z, Y, X) with integer labels (Z, Y, X), which are never changed; ``overrides`` are
-    ``key.path=value``; ``start_from`` is a run or model file to fine-tune;
+    arrays (Z, Y, X) or (C, Z, Y, X) with integer labels (Z, Y, X), or values (K, Z, Y, X) where a recipe learns them,
+    which are never changed; ``overrides`` are ``key.path=value``; ``start_from`` is a run or model file to fine-tune;
     ``watch`` is given the number (from 0) and the score of each epoch and returns whether to stop. ``frozen`` refuses
     plugins in other versions than those that a resolved recipe or a resumed run was made with.
 
@@ -132,7 +132,9 @@ def predict(
     Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``confidence`` (Z, Y, X)
     uint8 (255 = certain), ``probabilities`` (C, Z, Y, X) float16, ``entropy`` (Z, Y, X) uint8 of the merged
     probabilities (255 = all classes equal) and ``variance`` (Z, Y, X) float16, the variance over directions summed
-    over classes (0 = all directions agree). With ``output`` they are written there. ``runtime`` ``auto`` is that of
+    over classes (0 = all directions agree). Heads without classes give ``probabilities`` or ``values`` (K, Z, Y, X)
+    float32 instead of all these; arrays of named heads are ``HEAD_labels`` and so on. With ``output`` they are written
+    there. ``runtime`` ``auto`` is that of
     the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported. ``recipe``
     says of an ONNX file that volseg did not make what its graph does not: task, classes, normalisation, axes, size
     rules; the file must take (N, C, H, W) and give logits. ``frozen`` refuses plugins in other versions than those that
@@ -161,6 +163,46 @@ def predict(
     )
 
 
+def postprocess(
+    volume: VolumeLike,
+    steps: str | Sequence[str],
+    *,
+    output: PathLike | None = None,
+    overrides: Sequence[str] = (),
+    block: int | None = None,
+    instances: bool = False,
+    overwrite: bool = False,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Apply steps after the merge to a finished prediction, one after the other; no network is needed.
+
+    ``volume`` holds label ids (Z, Y, X), with ``instances`` numbers of objects; or probabilities or values
+    (K, Z, Y, X), of which bytes are divided by 255. ``steps`` are names of components, ``overrides`` their parameters
+    as ``NAME=VALUE``, of several steps as ``STEP.NAME=VALUE`` (a name or a position). ``block`` is the largest edge of
+    the blocks, which by default hold about 32 million values with what surrounds them.
+
+    Without ``output`` the arrays are returned: ``labels`` (Z, Y, X) with the original ids, ``instances`` (Z, Y, X)
+    uint32, of each what the last step that gives it gave. With ``output`` they are written there.
+
+    Raises:
+        VolsegError: what is wrong with volume, steps or output.
+    """
+    from volseg_core.postprocessing import run_postprocess
+
+    return run_postprocess(
+        registry or load_registry(),
+        volume,
+        [steps] if isinstance(steps, str) else steps,
+        overrides,
+        progress or Silent(),
+        output=None if output is None else Path(output),
+        overwrite=overwrite,
+        block=block,
+        instances=instances,
+    )
+
+
 def evaluate(
     prediction: VolumeLike,
     labels: VolumeLike,
@@ -170,19 +212,24 @@ def evaluate(
     overrides: Sequence[str] = (),
     probabilities: VolumeLike | None = None,
     instances: bool = False,
+    values: bool = False,
     registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Compare a prediction with labels and return scores by name; a class absent from both has NaN.
 
-    Classes are the ids of both volumes; voxels whose label is in ``ignore`` do not count. With ``instances`` the
-    volumes hold ids of objects instead, 0 for none. ``metrics`` are dice and iou, for instances adapted-rand and
-    variation-of-information, unless others are named; ``overrides`` are their parameters as ``METRIC.NAME=VALUE``.
-    Metrics of probabilities take ``probabilities`` (C, Z, Y, X), by default those that `predict` wrote beside the
-    prediction. Distances are in the unit of the voxel size of the labels, else of the prediction, else in voxels.
+    Classes are the ids of both volumes; voxels whose label is in ``ignore`` do not count. A prediction of floats holds
+    probabilities (K, Z, Y, X): metrics of boundary maps compare their objects with ids, others take labels of 0 or 1 in
+    each channel. With ``instances`` the volumes hold ids of objects, 0 for none; with ``values``, or metrics of them,
+    numbers (K, Z, Y, X), NaN for none. ``metrics`` are dice and iou unless named, for instances adapted-rand,
+    variation-of-information, average-precision and panoptic-quality, for values psnr, ssim and mse; ``overrides`` are
+    their parameters as ``METRIC.NAME=VALUE``. Those of probabilities of classes take ``probabilities`` (C, Z, Y, X),
+    by default what `predict` wrote beside the prediction. Distances are in the unit of the voxel size of the labels,
+    else of the prediction, else in voxels.
 
     Raises:
-        DataError: shapes differ, or ids are not classes. UsageError: no such metric or parameter, no probabilities.
+        DataError: shapes or channels differ, or ids are not classes. UsageError: no such metric or parameter, or none
+            for what is compared; no probabilities.
     """
     return run_evaluation(
         registry or load_registry(),
@@ -194,6 +241,7 @@ def evaluate(
         overrides=overrides,
         probabilities=probabilities,
         instances=instances,
+        values=values,
     )
 
 
@@ -293,6 +341,7 @@ def suggest_labels(
     file, recipe = model_and_recipe(registry, model, quality, overrides, device)
     with open_volume(registry.catalog, volume, "data", recipe.reader) as source:
         chosen = box_size(source.shape, count, size, slabs=slabs)
+    head = file.spec.only_classes("suggest-labels")
     done = predict(
         file,
         volume,
@@ -304,7 +353,7 @@ def suggest_labels(
         registry=registry,
         progress=progress,
     )
-    return rank(done.arrays[score], done.labels, file.spec.classes, chosen, count)
+    return rank(done.arrays[head.array(score)], done.arrays[head.array("labels")], head.classes, chosen, count)
 
 
 def export(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Identity:
-    """Return windows as they are."""
+    """Return windows and boxes as they are."""
 
     def __call__(
         self,
@@ -20,3 +20,15 @@ class Identity:
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Return ``image`` (H, W, C) and ``labels`` (H, W) themselves, not copies."""
         return image, labels
+
+    def box(
+        self,
+        image: NDArray[np.float32],
+        truth: NDArray[Any],
+        seed: int,  # noqa: ARG002 - part of the contract
+        *,
+        spacing: tuple[float, float, float] | None = None,  # noqa: ARG002 - part of the contract
+        thick: int | None = None,  # noqa: ARG002 - part of the contract
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Return ``image`` (C, D, H, W) and ``truth`` (K, D, H, W) themselves, not copies."""
+        return image, truth

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POSES = {
-    "flip": Param("bool", True, "Mirror along both axes, each with probability 1/2."),
-    "rotate90": Param("bool", True, "Turn by a random multiple of 90 degrees; square windows only."),
+    "flip": Param("bool", True, "Mirror along each axis, with probability 1/2."),
+    "rotate90": Param("bool", True, "Turn by a random multiple of 90 degrees; where the window keeps its shape."),
     "scale": Param("float", 0.1, "Largest relative change of size.", min=0, max=0.9),
-    "rotate": Param("float", 15.0, "Largest rotation in degrees.", min=0, max=180),
+    "rotate": Param("float", 15.0, "Largest rotation in degrees; of boxes about any axis.", min=0, max=180),
     "elastic": Param("float", 0.1, "Probability of a smooth deformation by about 2 pixels.", min=0, max=1),
 }
 TONES = {
@@ -23,15 +23,17 @@ TONES = {
     "contrast": Param("float", 0.2, "Largest relative change of contrast around the mean.", min=0, max=1),
     "gamma": Param("float", 0.2, "Gamma lies between 1 / (1 + gamma) and 1 + gamma.", min=0, max=9),
     "noise": Param("float", 0.04, "Largest standard deviation of Gaussian noise.", min=0, max=1),
+    "shot": Param("float", 0.0, "Largest deviation, where the image is 1, of noise of counts.", min=0, max=1),
     "blur": Param("float", 0.1, "Probability of a Gaussian blur by 0.5 to 1.2 pixels.", min=0, max=1),
-    "p": Param("float", 0.5, "Probability of the affine, of contrast, of gamma and of noise, each.", min=0, max=1),
+    "p": Param("float", 0.5, "Probability of the affine, of contrast, of gamma and of each noise.", min=0, max=1),
 }
 SECTIONS = {
     "shift": Param("int", 8, "Largest shift in pixels of what lies beyond a cut, labels too; 0: none.", min=0),
     "jump": Param("float", 0.15, "Largest change of contrast between bands; half of it of brightness.", min=0, max=1),
     "charging": Param("float", 0.15, "Largest smooth brightening or darkening around a point.", min=0, max=1),
     "defocus": Param("float", 2.0, "Largest blur in pixels of a band or section; 0: none.", min=0, max=20),
-    "missing": Param("int", 4, "Largest thickness in pixels of a blank band; 0: none, no blank channel.", min=0),
+    "missing": Param("int", 4, "Most rows or sections of a blank band; 0: none, no blank channel.", min=0),
+    "coarse": Param("int", 3, "Most planes that a section cut too thick shows as one; boxes only; 0: none.", min=0),
     "defects": Param("float", 0.15, "Probability of each of these defects.", min=0, max=1),
 }
 ARTEFACTS = {
@@ -47,7 +49,7 @@ CHOSEN = {
 
 @hookimpl
 def volseg_augmentations() -> list[Augmentation]:
-    """Return the augmentations of windows."""
+    """Return the augmentations of windows and boxes."""
     standard = POSES | TONES
     none = Augmentation(
         name="none",
@@ -79,7 +81,7 @@ def volseg_augmentations() -> list[Augmentation]:
             "em",
             "em:ElectronMicroscopy",
             "standard with missing, shifted, blurred and uneven sections and charging.",
-            POSES | SECTIONS | _with(TONES, {"brightness": 0.15, "noise": 0.06}),
+            POSES | SECTIONS | _with(TONES, {"brightness": 0.15, "noise": 0.06, "shot": 0.04}),
             "arXiv:1706.00120",
         ),
         _augmentation(

@@ -10,6 +10,7 @@ LIGHT: dict[str, float] = {
     "contrast": 0.1,
     "gamma": 0.0,
     "noise": 0.0,
+    "shot": 0.0,
     "blur": 0.0,
 }
 STRONG: dict[str, float] = {
@@ -20,6 +21,7 @@ STRONG: dict[str, float] = {
     "contrast": 0.3,
     "gamma": 0.5,
     "noise": 0.08,
+    "shot": 0.04,
     "blur": 0.25,
     "p": 0.7,
 }

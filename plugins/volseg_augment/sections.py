@@ -178,7 +178,7 @@ class Shift(albumentations.DualTransform):  # type: ignore[misc]
     def apply(self, img: NDArray[np.float32], box: Box, move: tuple[int, int], **_: Any) -> NDArray[np.float32]:
         """Return the image with the box moved, mirrored at its border."""
         part = img[box]
-        rows, columns = (_mirrored(size, by) for size, by in zip(part.shape, move, strict=False))
+        rows, columns = (mirrored(size, by) for size, by in zip(part.shape, move, strict=False))
         changed = img.copy()
         changed[box] = part[rows[:, None], columns]
         return changed
@@ -191,7 +191,7 @@ class Shift(albumentations.DualTransform):  # type: ignore[misc]
             return mask
         part = mask[box[:2]]
         came = np.full_like(part, OUTSIDE)
-        into, origin = zip(*(_overlap(size, by) for size, by in zip(part.shape, move, strict=True)), strict=True)
+        into, origin = zip(*(overlap(size, by) for size, by in zip(part.shape, move, strict=True)), strict=True)
         came[into] = part[origin]
         changed = mask.copy()
         changed[box[:2]] = came
@@ -205,14 +205,14 @@ def _beyond(draw: random.Random, channels: int) -> slice:
     return slice(0, cut + 1) if draw.getrandbits(1) else slice(channels - 1 - cut, channels)
 
 
-def _mirrored(size: int, by: int) -> NDArray[np.intp]:
+def mirrored(size: int, by: int) -> NDArray[np.intp]:
     """Return where each place of an axis comes from when all move ``by`` less than its size."""
     source: NDArray[np.intp] = np.abs(np.arange(size) - by)
     np.minimum(source, 2 * (size - 1) - source, out=source)
     return source
 
 
-def _overlap(size: int, by: int) -> tuple[slice, slice]:
+def overlap(size: int, by: int) -> tuple[slice, slice]:
     """Return the places of an axis that are still filled after a move, and where they come from."""
     return slice(max(by, 0), size + min(by, 0)), slice(max(-by, 0), size - max(by, 0))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from volseg_augment.library import albumentations, cv2
-from volseg_augment.transforms import Affine, Contrast, Elastic
+from volseg_augment.transforms import Affine, Contrast, Elastic, Shot
 
 SPACING = 32.0
 """Distance in pixels over which an elastic deformation varies."""
@@ -28,7 +28,9 @@ def warps(*, scale: float, rotate: float, elastic: float, p: float) -> list[Any]
     return steps
 
 
-def tones(*, brightness: float, contrast: float, gamma: float, noise: float, blur: float, p: float) -> list[Any]:
+def tones(
+    *, brightness: float, contrast: float, gamma: float, noise: float, shot: float, blur: float, p: float
+) -> list[Any]:
     """Return the steps that change grey values only."""
     steps: list[Any] = []
     if blur:
@@ -39,4 +41,6 @@ def tones(*, brightness: float, contrast: float, gamma: float, noise: float, blu
         steps.append(albumentations.RandomGamma(gamma_limit=(100 / (1 + gamma), 100 * (1 + gamma)), p=p))
     if p and noise:
         steps.append(albumentations.GaussNoise(std_range=(0, noise), p=p))
+    if p and shot:
+        steps.append(Shot(shot, p=p))
     return steps

@@ -102,3 +102,25 @@ class Contrast(albumentations.RandomBrightnessContrast):  # type: ignore[misc]
         changed = img * np.float32(alpha)
         changed += np.float32(mean * (1 - alpha) + beta)
         return np.clip(changed, 0, 1, out=changed)
+
+
+class Shot(albumentations.ImageOnlyTransform):  # type: ignore[misc]
+    """Add noise whose deviation grows with the root of the signal, up to ``strength`` where the image is 1.
+
+    It is the Gaussian limit of Poisson noise, of counted electrons or photons.
+    """
+
+    def __init__(self, strength: float, p: float) -> None:
+        super().__init__(p=p)
+        self.strength = strength
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - albumentations' signature
+        """Return the ``noise`` (H, W, C) where the image is 1."""
+        deviation = np.float32(self.py_random.uniform(0, self.strength))
+        return {"noise": deviation * self.random_generator.standard_normal(params["shape"], np.float32)}
+
+    def apply(self, img: NDArray[np.float32], noise: NDArray[np.float32], **_: Any) -> NDArray[np.float32]:
+        """Return ``img + noise sqrt(img)`` within [0, 1]."""
+        noisy = noise.reshape(img.shape) * np.sqrt(np.maximum(img, 0))
+        noisy += img
+        return np.clip(noisy, 0, 1, out=noisy)

@@ -28,8 +28,8 @@ class BoundaryLoss(nn.Module):
     0.4 s for one window of 96 x 96 x 96.
 
     Args:
-        classes: ``foreground`` for all but class 0, or ``all``; a binary task has only the foreground.
-        task: ``multiclass`` or ``binary``.
+        classes: ``foreground`` for all but class 0, or ``all``; of binary and multilabel tasks all channels count.
+        task: ``multiclass``, ``binary`` or ``multilabel``.
     """
 
     def __init__(self, *, classes: str = "foreground", task: str) -> None:
@@ -40,9 +40,9 @@ class BoundaryLoss(nn.Module):
     def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the loss of logits (N, C, *S), at least 0; 0 when no voxel is labelled.
 
-        ``target`` is int64 (N, *S) with -1 where ignored, or for a binary task float (N, 1, *S) in {0, 1};
-        ``valid`` is bool, True where labelled, None for everywhere. Distances are those between labelled
-        voxels, so that an ignored margin is as if it were cut off.
+        ``target`` is int64 (N, *S) with -1 where ignored, or for binary and multilabel tasks float
+        (N, C, *S) in {0, 1}; ``valid`` is bool of the target's shape, True where labelled, None for everywhere.
+        Distances are those between labelled voxels, so that an ignored margin is as if it were cut off.
         """
         channels = class_channels(prepare(output, target, valid, task=self.task), task=self.task, classes=self.classes)
         distances = signed_distances(channels.masks, channels.valid)
@@ -65,8 +65,8 @@ class HausdorffLoss(nn.Module):
 
     Args:
         alpha: exponent of the distances, 2 as in the paper.
-        classes: ``foreground`` for all but class 0, or ``all``; a binary task has only the foreground.
-        task: ``multiclass`` or ``binary``.
+        classes: ``foreground`` for all but class 0, or ``all``; of binary and multilabel tasks all channels count.
+        task: ``multiclass``, ``binary`` or ``multilabel``.
     """
 
     def __init__(self, *, alpha: float = 2.0, classes: str = "foreground", task: str) -> None:
@@ -78,9 +78,9 @@ class HausdorffLoss(nn.Module):
     def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the loss of logits (N, C, *S), at least 0; 0 when no voxel is labelled.
 
-        ``target`` is int64 (N, *S) with -1 where ignored, or for a binary task float (N, 1, *S) in {0, 1};
-        ``valid`` is bool, True where labelled, None for everywhere. Distances are those between labelled
-        voxels, so that an ignored margin is as if it were cut off.
+        ``target`` is int64 (N, *S) with -1 where ignored, or for binary and multilabel tasks float
+        (N, C, *S) in {0, 1}; ``valid`` is bool of the target's shape, True where labelled, None for everywhere.
+        Distances are those between labelled voxels, so that an ignored margin is as if it were cut off.
         """
         channels = class_channels(prepare(output, target, valid, task=self.task), task=self.task, classes=self.classes)
         both = (channels.masks, channels.probabilities > 0.5)  # noqa: PLR2004  (the paper's threshold)
@@ -89,4 +89,4 @@ class HausdorffLoss(nn.Module):
 
 
 def _mean(values: Tensor, channels: Channels) -> Tensor:
-    return values.sum() / (channels.valid.sum().clamp_min(1) * values.shape[1])
+    return values.sum() / channels.valid.expand_as(values).sum().clamp_min(1)

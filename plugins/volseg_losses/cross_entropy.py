@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from volseg_core.api import Param, UsageError
-from volseg_losses.inputs import LossInputs, prepare
+from volseg_losses.inputs import LossInputs, as_multiclass, prepare
 from volseg_losses.weights import class_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_LEAST = 1e-6
+"""The least sum of probabilities, so that a class of which nothing or all is predicted has a finite weight."""
 
 
 class CrossEntropyLoss(nn.Module):
@@ -81,40 +83,36 @@ class CrossEntropyLoss(nn.Module):
         return values, background * (1 - target) + foreground * target
 
 
-class BinaryCrossEntropyLoss(nn.Module):
-    """Average ``-(pos_weight * t log p + (1 - t) log(1 - p))`` over the labelled voxels.
+class PredictionWeightedCrossEntropyLoss(nn.Module):
+    """Cross-entropy whose weights are ``w_c = sum(1 - p_c) / sum(p_c)``: classes that are little predicted weigh more.
 
-    The average counts each voxel once, as torch's `BCEWithLogitsLoss` does; `CrossEntropyLoss` of a binary task
-    divides by the weights instead. Without ``pos_weight`` they are the same.
+    The sums run over the labelled voxels of the batch and no gradient passes through them; the average is that of
+    `CrossEntropyLoss` (Sudre et al. 2017, doi:10.1007/978-3-319-67558-9_28, there WCE; ``WeightedCrossEntropyLoss`` of
+    pytorch-3dunet). Weights from the labels are ``weights`` of `CrossEntropyLoss`.
 
     Args:
-        pos_weight: weight of foreground voxels; null for 1, ``auto`` for the ratio of the weights that
-            cross-entropy would take, ``sqrt(background / foreground voxels)``.
-        class_counts: labelled training voxels of background and foreground, for ``auto``.
-
-    Raises:
-        UsageError: ``pos_weight`` is neither, or ``auto`` without counts of both classes.
+        task: ``multiclass`` or ``binary``, which is scored as two classes.
     """
 
-    pos_weight: Tensor | None
-
-    def __init__(self, *, pos_weight: Any = None, class_counts: Sequence[int] | None) -> None:
+    def __init__(self, *, task: str) -> None:
         super().__init__()
-        self.register_buffer("pos_weight", _pos_weight(pos_weight, class_counts), persistent=False)
+        self.task = task
 
     def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Return the loss of logits (N, 1, *S) and a float target of that shape in [0, 1]; 0 when nothing is labelled.
+        """Return the loss of logits (N, C, *S); 0 when no voxel is labelled.
 
+        ``target`` is int64 (N, *S) with -1 where ignored, or for a binary task float (N, 1, *S) in {0, 1};
         ``valid`` is bool, True where labelled, None for everywhere.
         """
-        inputs = prepare(output, target, valid, task="binary")
-        values = functional.binary_cross_entropy_with_logits(
-            inputs.logits,
-            inputs.target.to(inputs.logits),
-            pos_weight=None if self.pos_weight is None else self.pos_weight.to(inputs.logits),
-            reduction="none",
-        )
-        return mean_over_voxels(values, torch.ones_like(values), inputs.valid)
+        inputs = as_multiclass(prepare(output, target, valid, task=self.task), task=self.task)
+        weights = _weights_of_prediction(inputs.logits.detach().softmax(dim=1), inputs.valid)
+        values = functional.cross_entropy(inputs.logits, inputs.target, weights, reduction="none")
+        return mean_over_voxels(values, weights[inputs.target], inputs.valid)
+
+
+def _weights_of_prediction(probabilities: Tensor, valid: Tensor) -> Tensor:
+    by_class = probabilities.masked_fill(~valid.unsqueeze(1), 0).transpose(0, 1).flatten(1).sum(dim=1)
+    return (valid.sum() - by_class).clamp_min(_LEAST) / by_class.clamp_min(_LEAST)
 
 
 def mean_over_voxels(values: Tensor, shares: Tensor, valid: Tensor) -> Tensor:
@@ -122,19 +120,3 @@ def mean_over_voxels(values: Tensor, shares: Tensor, valid: Tensor) -> Tensor:
     total = shares.masked_fill(~valid, 0).sum()
     # a product rather than a quotient, so that a batch without labels has gradient 0 and not NaN
     return values.masked_fill(~valid, 0).sum() * torch.where(total > 0, 1 / total, 0)
-
-
-def _pos_weight(given: Any, counts: Sequence[int] | None) -> Tensor | None:
-    where = "loss 'binary-cross-entropy'"
-    if given is None:
-        return None
-    if given == "auto":
-        if counts is None or not all(counts):
-            what = "pos_weight 'auto' needs training voxels of background and foreground, which are not there"
-            raise UsageError(where, what, "Give a number")
-        background, foreground = counts
-        return torch.tensor(background / foreground).sqrt()
-    try:
-        return torch.tensor(Param("float", min=0).coerce(given))
-    except ValueError as error:
-        raise UsageError(where, f"pos_weight: {error}", "Give a number, 'auto' or null") from error

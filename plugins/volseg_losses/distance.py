@@ -22,11 +22,10 @@ def signed_distances(masks: Tensor, valid: Tensor) -> Tensor:
 
     Args:
         masks: bool (N, K, *S), the classes.
-        valid: bool (N, 1, *S), True where labelled.
+        valid: bool (N, K or 1, *S), True where labelled.
     """
-    labelled = valid.cpu().numpy()
-    found = masks.cpu().numpy()
-    distances = [[_signed(mask, known[0]) for mask in sample] for sample, known in zip(found, labelled, strict=True)]
+    labelled, found = valid.expand_as(masks).cpu().numpy(), masks.cpu().numpy()
+    distances = [[_signed(*each) for each in zip(*sample, strict=True)] for sample in zip(found, labelled, strict=True)]
     return torch.from_numpy(np.array(distances, dtype=np.float32)).to(masks.device)
 
 

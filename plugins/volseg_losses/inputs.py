@@ -13,8 +13,8 @@ from volseg_core.api import PluginError
 class LossInputs(NamedTuple):
     """Tensors of one call, in which ignored voxels hold harmless values.
 
-    ``logits`` (N, C, *S) float32 or float64, 0 where ignored; ``target`` and ``valid`` (N, *S) for multiclass
-    and (N, 1, *S) for binary, the target 0 where ignored.
+    ``logits`` (N, C, *S) float32 or float64 (for regression the values), 0 where ignored; ``target`` and ``valid``
+    (N, *S) for multiclass, else of the shape of the logits, the target 0 where ignored.
     """
 
     logits: Tensor
@@ -25,8 +25,8 @@ class LossInputs(NamedTuple):
 class Channels(NamedTuple):
     """One channel for each class that counts, all 0 where ignored.
 
-    ``probabilities`` (N, K, *S); ``truth`` (N, K, *S), bool for multiclass, for binary float in [0, 1]; ``valid`` bool
-    (N, 1, *S).
+    ``probabilities`` (N, K, *S); ``truth`` (N, K, *S), bool for multiclass, else float in [0, 1]; ``valid`` bool,
+    (N, 1, *S) for multiclass, else (N, K, *S).
     """
 
     probabilities: Tensor
@@ -42,23 +42,23 @@ class Channels(NamedTuple):
 def prepare(output: Tensor, target: Tensor, valid: Tensor | None, *, task: str) -> LossInputs:
     """Return the tensors that a loss works on, cut off from ignored voxels.
 
-    Logits (N, C, *S) of lower precision become float32. An ignored voxel (``valid`` False, or a negative class
+    Logits (N, C, *S) of lower precision become float32. An ignored entry (``valid`` False, or a negative class
     index) gets constant values, so that its gradient is exactly 0 even if its logits are not finite.
 
     Raises:
         PluginError: the shapes do not belong together.
     """
     logits = output if output.dtype == torch.float64 else output.float()
-    binary = task == "binary"
-    expected = (len(output), *((1,) if binary else ()), *output.shape[2:])
-    if target.shape != expected or (binary and output.shape[1] != 1):
+    indices = task == "multiclass"
+    expected = (len(output), *output.shape[2:]) if indices else tuple(output.shape)
+    if target.shape != expected or (task == "binary" and output.shape[1] != 1):
         _refuse("target", target, output, task)
-    known = torch.ones_like(target, dtype=torch.bool) if binary else target >= 0
+    known = target >= 0 if indices else torch.ones_like(target, dtype=torch.bool)
     if valid is not None:
         if valid.numel() != target.numel():
             _refuse("valid", valid, output, task)
         known = known & valid.reshape(expected)
-    over_channels = known if binary else known.unsqueeze(1)
+    over_channels = known.unsqueeze(1) if indices else known
     return LossInputs(logits.masked_fill(~over_channels, 0), target.masked_fill(~known, 0), known)
 
 
@@ -74,9 +74,9 @@ def as_multiclass(inputs: LossInputs, *, task: str) -> LossInputs:
 def class_channels(inputs: LossInputs, *, task: str, classes: str) -> Channels:
     """Return probabilities and truth of the classes that count.
 
-    ``classes`` is ``all``, or ``foreground`` for all but class 0; a binary task has only the foreground.
+    ``classes`` is ``all``, or ``foreground`` for all but class 0; of binary and multilabel tasks all channels count.
     """
-    if task == "binary":
+    if task != "multiclass":
         probabilities, truth = inputs.logits.sigmoid(), inputs.target.to(inputs.logits)
         return Channels(probabilities.masked_fill(~inputs.valid, 0), truth, inputs.valid)
     first = 1 if classes == "foreground" else 0

@@ -20,9 +20,9 @@ class JaccardLoss(OverlapLoss):
 
     Args:
         smooth: added to numerator and denominator, in voxels.
-        classes: ``all``, or ``foreground`` for all but class 0; a binary task has only the foreground.
+        classes: ``all``, or ``foreground`` for all but class 0; of binary and multilabel tasks all channels count.
         average: ``batch`` sums over the batch as if it were one volume; ``sample`` takes the mean of the samples.
-        task: ``multiclass`` or ``binary``.
+        task: ``multiclass``, ``binary`` or ``multilabel``.
     """
 
     def __init__(self, *, smooth: float = 1e-5, classes: str = "all", average: str = "batch", task: str) -> None:

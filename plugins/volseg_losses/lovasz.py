@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from volseg_losses.counts import mean_over_classes
+from volseg_losses.counts import mean_over_channels, ratio
 from volseg_losses.inputs import class_channels, prepare
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ class LovaszLoss(nn.Module):
 
     The piecewise linear, convex interpolation of ``1 - |A and B| / |A or B|`` in the errors ``|t - p|``: exact for
     certain predictions. A binary task scores the sigmoid of its output in the same way, which is what two classes of
-    which the foreground counts would give. (The paper's hinge on binary logits has no upper bound, so that no weight
-    of it fits beside other losses.)
+    which the foreground counts would give, and a multilabel task that of each channel. (The paper's hinge on binary
+    logits has no upper bound, so that no weight of it fits beside other losses.)
 
     A class without a labelled voxel is left out; where no class is left, the loss is the mean probability of the
-    foreground.
+    foreground, and so it is for each channel of a multilabel task.
 
     Args:
-        classes: ``all``, or ``foreground`` for all but class 0; a binary task has only the foreground.
+        classes: ``all``, or ``foreground`` for all but class 0; of binary and multilabel tasks all channels count.
         average: ``batch`` takes the batch as one volume; ``sample`` takes the mean of the samples.
-        task: ``multiclass`` or ``binary``.
+        task: ``multiclass``, ``binary`` or ``multilabel``.
     """
 
     def __init__(self, *, classes: str = "all", average: str = "batch", task: str) -> None:
@@ -40,8 +40,8 @@ class LovaszLoss(nn.Module):
     def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the loss of logits (N, C, *S), in [0, 1]; 0 when no voxel is labelled.
 
-        ``target`` is int64 (N, *S) with -1 where ignored, or for a binary task float (N, 1, *S) in {0, 1};
-        ``valid`` is bool, True where labelled, None for everywhere.
+        ``target`` is int64 (N, *S) with -1 where ignored, or for binary and multilabel tasks float
+        (N, C, *S) in {0, 1}; ``valid`` is bool of the target's shape, True where labelled, None for everywhere.
         """
         inputs = prepare(output, target, valid, task=self.task)
         channels = class_channels(inputs, task=self.task, classes=self.classes)
@@ -53,9 +53,9 @@ class LovaszLoss(nn.Module):
         order = errors.detach().masked_fill(~labelled, -1).argsort(dim=2, descending=True)
         slopes = _slopes(truth.gather(2, order)).to(errors)
         losses = (errors.gather(2, order) * slopes).sum(dim=2)
-        voxels = labelled.sum(dim=2)
-        spurious = probabilities.sum(dim=(1, 2)).unsqueeze(1) / voxels.clamp_min(1)
-        return mean_over_classes(losses, truth.any(dim=2), otherwise=spurious, rows=voxels > 0)
+        voxels, found = labelled.sum(dim=2).expand_as(losses), truth.any(dim=2)
+        chance = ratio(probabilities.sum(dim=2), voxels)
+        return mean_over_channels(losses, found, chance=chance, known=voxels > 0, task=self.task)
 
     def _rows(self, channels: Tensor) -> Tensor:
         """Return (N, K, *S) as (R, K, V)."""

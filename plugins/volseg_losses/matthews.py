@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from volseg_losses.counts import soft_counts
-from volseg_losses.inputs import as_multiclass, prepare
+from volseg_losses.inputs import as_multiclass, class_channels, prepare
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,7 @@ class MatthewsLoss(nn.Module):
         ``valid`` is bool, True where labelled, None for everywhere.
         """
         inputs = as_multiclass(prepare(output, target, valid, task=self.task), task=self.task)
-        counts = soft_counts(inputs, task="multiclass", classes="all", average=self.average)
+        counts = soft_counts(class_channels(inputs, task="multiclass", classes="all"), average=self.average)
         voxels = counts.voxels.clamp_min(1)
         right = (counts.common / voxels).sum(dim=1)
         predicted, labelled = counts.predicted / voxels, counts.labelled / voxels

@@ -17,10 +17,18 @@ _AVERAGE = Param(
     choices=("batch", "sample"),
 )
 _WEIGHTS = Param("any?", None, "Of the classes: 'auto' from their voxels, or a list (binary: background, foreground).")
+_ABSENT = Param(
+    "choice",
+    "skip",
+    "A class without a voxel leaves the mean (binary, multilabel: costs its mean probability), or counts as others do.",
+    choices=("skip", "count"),
+)
+_SIDES = ("below", "above")
+_CLASSES_AND_CHANNELS = ("multiclass", "binary", "multilabel")
 
 
 def _classes(default: str) -> Param:
-    text = "Which classes count: all, or foreground for all but the first (binary: always foreground)."
+    text = "Which classes count: all, or foreground for all but the first (binary, multilabel: all channels)."
     return Param("choice", default, text, choices=("all", "foreground"))
 
 
@@ -39,10 +47,15 @@ def _loss(name: str, target: str, summary: str, params: dict[str, Param], citati
         summary=summary,
         params=params,
         citation=citation,
-        **{"wants": ("task",), "tasks": ("multiclass", "binary"), **more},
+        **{"wants": ("task",), "tasks": _CLASSES_AND_CHANNELS, **more},
         licence="Apache-2.0",
         ignore="mask",
     )
+
+
+def _error(name: str, attribute: str, summary: str, params: dict[str, Param], citation: str = "", **more: Any) -> Loss:
+    fields: dict[str, Any] = {"wants": (), "tasks": ("regression",), **more}
+    return _loss(name, f"regression:{attribute}", summary, params, citation, **fields)
 
 
 VOXELS = [
@@ -57,16 +70,58 @@ VOXELS = [
         "label smoothing: doi:10.1109/CVPR.2016.308",
         aliases=("ce",),
         wants=("task", "num_classes", "class_counts"),
+        tasks=("multiclass", "binary"),
+    ),
+    _loss(
+        "weighted-cross-entropy",
+        "cross_entropy:PredictionWeightedCrossEntropyLoss",
+        "Cross-entropy in which classes that are little predicted weigh more.",
+        {},
+        "doi:10.1007/978-3-319-67558-9_28",
+        aliases=("wce",),
+        tasks=("multiclass", "binary"),
+    ),
+    _loss(
+        "border-weighted-cross-entropy",
+        "borders:BorderWeightedCrossEntropyLoss",
+        "Cross-entropy in which voxels near the borders of the classes weigh more.",
+        {
+            "border_weight": Param("float", 10.0, "Added to the weight at the border.", min=0),
+            "sigma": Param("float", 5.0, "How far from the border it reaches, in voxels.", min=0.1),
+            "weights": _WEIGHTS,
+        },
+        "doi:10.1007/978-3-319-24574-4_28",
+        aliases=("border-weighted-ce",),
+        wants=("task", "num_classes", "class_counts"),
     ),
     _loss(
         "binary-cross-entropy",
-        "cross_entropy:BinaryCrossEntropyLoss",
-        "Cross-entropy of a single output, with a weight of the foreground.",
-        {"pos_weight": Param("any?", None, "Weight of foreground voxels: a number, or 'auto' from their share.")},
+        "binary_cross_entropy:BinaryCrossEntropyLoss",
+        "Cross-entropy of each output, with a weight of the foreground.",
+        {
+            "pos_weight": Param(
+                "any?",
+                None,
+                "Weight of the foreground: a number, one per channel, or 'auto' or 'ratio' from its voxels.",
+            )
+        },
         "",
         aliases=("bce",),
-        wants=("class_counts",),
-        tasks=("binary",),
+        wants=("task", "num_classes", "class_counts"),
+        tasks=("binary", "multilabel"),
+    ),
+    _loss(
+        "balanced-binary-cross-entropy",
+        "binary_cross_entropy:BalancedBinaryCrossEntropyLoss",
+        "Cross-entropy of each output, to which foreground and background of a window add the same.",
+        {
+            "average": Param(
+                "choice", "sample", "Balance each window, or the batch as one.", choices=("sample", "batch")
+            )
+        },
+        "doi:10.1109/ICCV.2015.164",
+        aliases=("balanced-bce",),
+        tasks=("binary", "multilabel"),
     ),
     _loss(
         "focal",
@@ -89,6 +144,24 @@ OVERLAP = [
             "squared": Param("bool", False, "Square the terms of the denominator, as V-Net does."),
             "classes": _classes("all"),
             "average": _AVERAGE,
+            "absent": _ABSENT,
+            "weights": Param("list[float]?", None, "Of the classes (channels) that count, in the mean.", min=0),
+            "scale_weights": Param("bool", True, "Divide by the weights; if not, the loss can be negative."),
+        },
+        "doi:10.1109/3DV.2016.79",
+        wants=("task", "num_classes"),
+    ),
+    _loss(
+        "boundary-weighted-dice",
+        "borders:BoundaryWeightedDiceLoss",
+        "Dice in which the voxels just outside the labels weigh more.",
+        {
+            "border_weight": Param("float", 10.0, "Weight of these voxels; that of the others is 1.", min=0),
+            "thickness": Param("int", 1, "Of the shell around the labels, in voxels.", min=1),
+            "smooth": _SMOOTH,
+            "classes": _classes("all"),
+            "average": _AVERAGE,
+            "absent": _ABSENT,
         },
         "doi:10.1109/3DV.2016.79",
     ),
@@ -99,6 +172,7 @@ OVERLAP = [
         {
             "power": Param("float", 2.0, "Classes weigh 1 / voxels ** power; 2 as in the paper.", min=0, max=3),
             "average": _AVERAGE,
+            "absent": _ABSENT,
         },
         "doi:10.1007/978-3-319-67558-9_28",
         aliases=("generalized-dice", "gdl"),
@@ -140,6 +214,7 @@ OVERLAP = [
         {"average": _AVERAGE},
         "doi:10.1109/ISBI48211.2021.9433782; multiclass: doi:10.1016/j.compbiolchem.2004.09.006",
         aliases=("mcc",),
+        tasks=("multiclass", "binary"),
     ),
 ]
 """Losses of counts of voxels."""
@@ -190,7 +265,35 @@ SHAPE = [
 """Losses of shapes, computed on whole windows."""
 
 
+_BETA = Param("float", 1.0, "Below it errors are squared, in units of the target; 0 is the absolute error.", min=0)
+
+REGRESSION = [
+    _error("mean-squared-error", "SquaredErrorLoss", "Squared error of each value.", {}, aliases=("mse", "l2")),
+    _error("mean-absolute-error", "AbsoluteErrorLoss", "Absolute error of each value.", {}, aliases=("mae", "l1")),
+    _error(
+        "smooth-l1",
+        "SmoothL1Loss",
+        "Squared error where it is small, absolute error where it is large.",
+        {"beta": _BETA},
+        "doi:10.1109/ICCV.2015.169",
+    ),
+    _error(
+        "weighted-smooth-l1",
+        "WeightedSmoothL1Loss",
+        "Smooth L1 in which targets on one side of a threshold weigh more or less.",
+        {
+            "threshold": Param("float", 0.0, "Of the target, in its units."),
+            "factor": Param("float", 0.1, "What errors on that side are multiplied by.", min=0),
+            "side": Param("choice", "below", "Targets below the threshold, or those from it on.", choices=_SIDES),
+            "beta": _BETA,
+        },
+        "doi:10.1109/ICCV.2015.169",
+    ),
+]
+"""Losses of values."""
+
+
 @hookimpl
 def volseg_losses() -> Iterable[Loss]:
     """Return the losses of this plugin."""
-    return [*VOXELS, *OVERLAP, *SHAPE]
+    return [*VOXELS, *OVERLAP, *SHAPE, *REGRESSION]

@@ -10,7 +10,7 @@ from scipy.ndimage import binary_dilation, label
 from skimage.morphology import skeletonize
 from torch import nn
 
-from volseg_losses.counts import mean_over_classes
+from volseg_losses.counts import mean_over_channels
 from volseg_losses.inputs import class_channels, prepare
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class SkeletonRecallLoss(nn.Module):
 
     Args:
         radius: of the tube around the skeleton, in steps between voxels that share a face; 2 as in the paper.
-        classes: ``foreground`` for all but class 0, or ``all``; a binary task has only the foreground.
-        task: ``multiclass`` or ``binary``.
+        classes: ``foreground`` for all but class 0, or ``all``; of binary and multilabel tasks all channels count.
+        task: ``multiclass``, ``binary`` or ``multilabel``.
     """
 
     def __init__(self, *, radius: int = 2, classes: str = "foreground", task: str) -> None:
@@ -46,8 +46,9 @@ class SkeletonRecallLoss(nn.Module):
     def forward(self, output: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the loss of logits (N, C, *S), in [0, 1]; 0 when no voxel is labelled.
 
-        ``target`` is int64 (N, *S) with -1 where ignored, or for a binary task float (N, 1, *S) in {0, 1};
-        ``valid`` is bool, True where labelled, None for everywhere. The sums run over the batch.
+        ``target`` is int64 (N, *S) with -1 where ignored, or for binary and multilabel tasks float
+        (N, C, *S) in {0, 1}; ``valid`` is bool of the target's shape, True where labelled, None for everywhere.
+        The sums run over the batch.
         """
         channels = class_channels(prepare(output, target, valid, task=self.task), task=self.task, classes=self.classes)
         masks = (channels.masks & channels.valid).cpu().numpy()
@@ -56,11 +57,13 @@ class SkeletonRecallLoss(nn.Module):
         probabilities = channels.probabilities.transpose(0, 1).flatten(1)
         length = inside.sum(dim=1)
         recall = (probabilities * inside).sum(dim=1) / length.clamp_min(1)
-        return mean_over_classes(
+        known = channels.valid.transpose(0, 1).flatten(1).any(dim=1).expand_as(length)
+        return mean_over_channels(
             (1 - recall).unsqueeze(0),
             (length > 0).unsqueeze(0),
-            otherwise=0 * probabilities.sum().reshape(1, 1),
-            rows=channels.valid.any().reshape(1, 1),
+            chance=0 * probabilities.sum(dim=1).unsqueeze(0),
+            known=known.unsqueeze(0),
+            task=self.task,
         )
 
 

@@ -25,9 +25,9 @@ class TverskyLoss(OverlapLoss):
         alpha: weight of voxels that wrongly get the class.
         beta: weight of voxels of the class that are missed; above ``alpha`` favours recall.
         smooth: added to numerator and denominator, in voxels.
-        classes: ``all``, or ``foreground`` for all but class 0; a binary task has only the foreground.
+        classes: ``all``, or ``foreground`` for all but class 0; of binary and multilabel tasks all channels count.
         average: ``batch`` sums over the batch as if it were one volume; ``sample`` takes the mean of the samples.
-        task: ``multiclass`` or ``binary``.
+        task: ``multiclass``, ``binary`` or ``multilabel``.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class FocalTverskyLoss(TverskyLoss):
         alpha: weight of voxels that wrongly get the class.
         beta: weight of voxels of the class that are missed.
         smooth: added to numerator and denominator, in voxels.
-        classes: ``all``, or ``foreground`` for all but class 0; a binary task has only the foreground.
+        classes: ``all``, or ``foreground`` for all but class 0; of binary and multilabel tasks all channels count.
         average: ``batch`` sums over the batch as if it were one volume; ``sample`` takes the mean of the samples.
-        task: ``multiclass`` or ``binary``.
+        task: ``multiclass``, ``binary`` or ``multilabel``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Weights of classes: given in the recipe, or computed from the labels."""
+"""Weights of classes and channels: given in the recipe, or computed from the labels."""
 
 from __future__ import annotations
 
@@ -46,6 +46,39 @@ def class_weights(given: Any, counts: Sequence[int] | None, *, classes: int, whe
     if not any(weights):
         raise UsageError(where, f"weights {weights!r} leave nothing to learn", "At least one must be above 0")
     return torch.tensor(weights)
+
+
+def positive_weights(given: Any, counts: Sequence[int] | None, *, channels: int, where: str) -> Tensor | None:
+    """Return the weights of positive voxels that a parameter ``pos_weight`` asks for, () or (K,), or None for 1.
+
+    Args:
+        given: None, a number, one number for each channel, or of a binary task ``ratio`` for
+            ``background / foreground voxels`` and ``auto`` for the root of that, the ratio of the weights that
+            `class_weights` would take.
+        counts: labelled training voxels of background and foreground, or None where they are not known.
+        channels: how many channels there are.
+        where: the loss, for messages.
+
+    Raises:
+        UsageError: none of these, not one number per channel, or ``auto`` or ``ratio`` without counts of both.
+    """
+    if given is None:
+        return None
+    if given in ("auto", "ratio"):
+        if counts is None or len(counts) != 2 or not all(counts):  # noqa: PLR2004  (background and foreground)
+            what = f"pos_weight {given!r} needs training voxels of background and foreground, which are not there"
+            raise UsageError(where, what, "Give a number")
+        ratio = torch.tensor(counts[0] / counts[1])
+        return ratio.sqrt() if given == "auto" else ratio
+    listed = isinstance(given, list | tuple)
+    try:
+        weights = torch.tensor(Param("list[float]" if listed else "float", min=0).coerce(given))
+    except ValueError as error:
+        hint = "Give a number, one per channel, 'auto', 'ratio' or null"
+        raise UsageError(where, f"pos_weight: {error}", hint) from error
+    if listed and len(given) != channels:
+        raise UsageError(where, f"pos_weight {given!r} has {len(given)} items", f"Give one per channel: {channels}")
+    return weights
 
 
 def _balanced(counts: Sequence[int] | None, where: str) -> Tensor:

@@ -14,10 +14,9 @@ def _merge(name: str, target: str, summary: str, **special: Any) -> Merge:
         name=name,
         target=f"volseg_merges.{target}",
         summary=summary,
-        tasks=("binary", "multiclass"),
         needs=("array-api-compat>=1.11",),
         licence="Apache-2.0",
-        **{"gives": _SCORES, **special},
+        **{"tasks": ("binary", "multiclass"), "gives": _SCORES, **special},
     )
 
 
@@ -35,12 +34,13 @@ def volseg_merges() -> list[Merge]:
         ),
         _merge(
             "mean",
-            "mean:Mean",
-            "The label with the highest mean probability over the views.",
+            "values:mean",
+            "The label with the highest mean probability over the views; the mean of values.",
+            tasks=("binary", "multiclass", "multilabel", "regression"),
             aliases=("average",),
-            wants=("wanted",),
+            wants=("task", "wanted"),
             state_bytes="2 * (classes - 1) + 4 * variance",
-            gives=(*_SCORES, "variance"),
+            gives=(*_SCORES, "variance", "values"),
         ),
         _merge(
             "vote",

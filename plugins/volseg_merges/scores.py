@@ -77,11 +77,7 @@ class ScoreMerge(ABC):
             PluginError: the block has not received its total weight.
             UsageError: ``wanted`` names what this merge does not keep.
         """
-        check_wanted(self.name, wanted, self.gives)
-        state = added(self.name, self._state)
-        self._watch.check()
-        self._check_complete()
-        xp = array_api_compat.array_namespace(state)
+        xp, _ = self._finished(wanted)
         scores = self._scores(xp, where)
         labels = first_maximum(xp, scores, label_dtype(xp, self._classes))[0]
         extra: dict[str, Any] = {}
@@ -91,6 +87,14 @@ class ScoreMerge(ABC):
             extra["confidence"] = xp.max(probabilities, axis=0) if "confidence" in wanted else None
             extra["entropy"] = entropy(xp, probabilities) if "entropy" in wanted else None
         return MergeResult(labels, **extra)
+
+    def _finished(self, wanted: Sequence[str]) -> tuple[Any, Any]:
+        """Return namespace and state once every view was added; raises as `result`."""
+        check_wanted(self.name, wanted, self.gives)
+        state = added(self.name, self._state)
+        self._watch.check()
+        self._check_complete()
+        return array_api_compat.array_namespace(state), state
 
     def _allocate(self, xp: Any, shape: tuple[int, ...], device: Any) -> None:
         """Make the state of a block: an int32 per voxel and class unless a merge says otherwise."""

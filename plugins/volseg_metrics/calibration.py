@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.api import DataError
-from volseg_metrics.inputs import WHERE, check_range, check_target, labelled
+from volseg_metrics.inputs import check_channels, check_probabilities, check_range, check_target, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Array = np.ndarray[Any, Any]
-
-_SLACK = 1e-3
-"""How far beyond [0, 1] rounding may carry a probability."""
 
 
 class ExpectedCalibrationError:
@@ -48,18 +44,13 @@ class ExpectedCalibrationError:
         Raises:
             DataError: shapes differ, or values are no probabilities or no class indices.
         """
-        if prediction.dtype.kind != "f" or prediction.ndim < 1 or len(prediction) != self.size:
-            raise DataError(
-                WHERE,
-                f"the prediction is {prediction.dtype} of shape {prediction.shape}",
-                f"It must hold a probability for each of {self.size} classes, (C, *S)",
-            )
+        check_channels(prediction, self.size)
         check_target(target, valid, prediction.shape[1:])
         counted = labelled(target, valid)
         true = target[counted]
         check_range("target", true, self.size)
         probabilities = prediction[:, counted]
-        _check_probabilities(probabilities)
+        check_probabilities(probabilities)
         confidence = np.clip(probabilities.max(axis=0).astype(np.float64), 0, 1)
         place = np.maximum(np.ceil(confidence * self.bins).astype(np.intp) - 1, 0)
         right = probabilities.argmax(axis=0) == true
@@ -72,8 +63,3 @@ class ExpectedCalibrationError:
         total = int(self._voxels.sum())
         error = float(np.abs(self._right - self._confidence).sum())
         return {"expected-calibration-error": error / total if total else math.nan}
-
-
-def _check_probabilities(values: Array) -> None:
-    if values.size and not (values.min() >= -_SLACK and values.max() <= 1 + _SLACK):
-        raise DataError(WHERE, "the prediction holds values that are no probabilities", "They must lie in [0, 1]")

@@ -48,6 +48,11 @@ class ConfusionMatrix:
             counts += self._count(predicted, true, masks[0] if masks else None)
         self.counts += counts.reshape(self.counts.shape)
 
+    def outcomes(self) -> Array:
+        """Return true positives, false positives and false negatives of each class, int64 (3, C)."""
+        hits = self.counts.diagonal()
+        return np.stack([hits, self.counts.sum(axis=0) - hits, self.counts.sum(axis=1) - hits])
+
     def _count(self, predicted: Array, true: Array, valid: Array | None) -> Array:
         size = len(self.counts)
         counted = labelled(true, valid)

@@ -1,4 +1,4 @@
-"""What every metric asks of its arrays, and which voxels count."""
+"""What metrics ask of their arrays, and which voxels count."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ IGNORED = -1
 
 WHERE = "metric"
 _IMAGE = (2, 3)
+_SLACK = 1e-3
+"""How far beyond [0, 1] rounding may carry a probability."""
 
 
 def check_classes(prediction: Array, target: Array, valid: Array | None) -> None:
@@ -30,6 +32,54 @@ def check_classes(prediction: Array, target: Array, valid: Array | None) -> None
 def check_target(target: Array, valid: Array | None, shape: tuple[int, ...]) -> None:
     """Check the target and its mask against the ``shape`` (*S) of the prediction; errors as `check_classes`."""
     _check_integer("target", target)
+    _check_alike(target, valid, shape)
+
+
+def check_channels(prediction: Array, size: int) -> None:
+    """Raise a DataError unless ``prediction`` is of floats (K, *S) with ``size`` channels."""
+    if prediction.dtype.kind != "f" or prediction.ndim < 1 or len(prediction) != size:
+        raise DataError(
+            WHERE,
+            f"the prediction is {prediction.dtype} of shape {prediction.shape}",
+            f"It must hold floats for each of {size} channels, (K, *S)",
+        )
+
+
+def check_probabilities(values: Array) -> None:
+    """Raise a DataError when a value lies outside [0, 1]."""
+    if values.size and not (values.min() >= -_SLACK and values.max() <= 1 + _SLACK):
+        raise DataError(WHERE, "the prediction holds values that are no probabilities", "They must lie in [0, 1]")
+
+
+def known_entries(prediction: Array, target: Array, valid: Array | None, size: int) -> Array:
+    """Return the bool mask (K, *S) of entries that count: ``target`` is not NaN and ``valid`` is not False.
+
+    Raises:
+        DataError: the prediction is not of floats with ``size`` channels, the target is not of floats, shapes differ
+            or the mask is not bool.
+    """
+    check_channels(prediction, size)
+    if target.dtype.kind != "f":
+        raise DataError(WHERE, f"the target is of type {target.dtype}", "It must hold floats")
+    _check_alike(target, valid, prediction.shape)
+    known: Array = ~np.isnan(target)
+    return known if valid is None else known & valid
+
+
+def known_values(prediction: Array, target: Array, valid: Array | None, size: int) -> Array:
+    """Return the mask of `known_entries` of values that are finite there.
+
+    Raises:
+        DataError: as `known_entries`, or a value is not finite.
+    """
+    known = known_entries(prediction, target, valid, size)
+    for name, array in {"prediction": prediction, "target": target}.items():
+        if not np.isfinite(array[known]).all():
+            raise DataError(WHERE, f"the {name} holds values that are not finite")
+    return known
+
+
+def _check_alike(target: Array, valid: Array | None, shape: tuple[int, ...]) -> None:
     for name, array in {"target": target, "valid": valid}.items():
         if array is not None and array.shape != shape:
             raise DataError(

@@ -8,32 +8,63 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from volseg_core.api import UsageError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Overlaps:
-    """Voxels of each pair of a true and a predicted object, of each true one, and of each predicted one (ascending)."""
+class Objects:
+    """Ids of a segmentation in ascending order, and how many voxels each has: both (n,)."""
 
-    pairs: list[int]
-    true: list[int]
-    predicted: list[int]
+    ids: Array
+    sizes: Array
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """True and predicted objects, and the voxels that pairs of them have in common.
+
+    ``rows`` (p,) and ``columns`` (p,) are the places of a pair's objects in ``true`` and ``predicted``, and ``voxels``
+    (p,) says how many they share; pairs that share none are not listed.
+    """
+
+    true: Objects
+    predicted: Objects
+    rows: Array
+    columns: Array
+    voxels: Array
 
     @classmethod
     def of_ids(cls, predicted: Array, true: Array) -> Overlaps:
         """Count voxels (n,) of two segmentations by their ids."""
-        predicted, predicted_sizes = _numbered(predicted)
-        true, true_sizes = _numbered(true)
-        _, pairs = np.unique(true * len(predicted_sizes) + predicted, return_counts=True)
-        return cls(*(sorted(sizes.tolist()) for sizes in (pairs, true_sizes, predicted_sizes)))
+        ours, places = _numbered(predicted)
+        theirs, numbers = _numbered(true)
+        pairs, voxels = np.unique(numbers * len(ours.ids) + places, return_counts=True)
+        rows, columns = np.divmod(pairs, max(1, len(ours.ids)))
+        return cls(theirs, ours, rows, columns, voxels)
 
 
-def _numbered(ids: Array) -> tuple[Array, Array]:
-    _, numbers, sizes = np.unique(ids, return_inverse=True, return_counts=True)
-    return numbers, sizes
+def _numbered(ids: Array) -> tuple[Objects, Array]:
+    unique, numbers, sizes = np.unique(ids, return_inverse=True, return_counts=True)
+    return Objects(unique, sizes), numbers
+
+
+def object_classes(metric: str, foreground: str | None, classes: Sequence[str]) -> Sequence[int]:
+    """Return the indices of the classes that form objects: that of ``foreground`` alone, else all but 0.
+
+    Raises:
+        UsageError: there is no class ``foreground``.
+    """
+    if foreground is None:
+        return range(1, len(classes))
+    if foreground not in classes:
+        known = f"the classes are {', '.join(classes)}" if classes else "instances have no classes"
+        raise UsageError(f"metric {metric!r}", f"no class {foreground!r} for its foreground; {known}")
+    return (list(classes).index(foreground),)
 
 
 def number_objects(classes: Array, chosen: Iterable[int]) -> Array:

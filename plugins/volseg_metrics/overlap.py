@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from volseg_core.api import UsageError
+from volseg_metrics.channels import ChannelCounts, check_background
 from volseg_metrics.confusion import ConfusionMatrix
 from volseg_metrics.scores import mean
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
+_THRESHOLD = 0.5
+
+
 class Overlap(ABC):
     """Base of metrics that score each class by its hits and misses.
 
@@ -24,39 +29,54 @@ class Overlap(ABC):
     is only predicted, or only in the target, scores 0. The mean is nan when no class has a score. Voxels of all
     updates are pooled.
 
+    In a multilabel task each channel is scored, and none is a background.
+
     Args:
         background: whether class 0 counts in the mean; its own score is always given.
-        classes: names in class order.
+        threshold: probability that a predicted voxel exceeds, of a multilabel task.
+        classes: names in class order. task: task of the recipe.
+
+    Raises:
+        UsageError: ``background`` or ``threshold`` are given to a task where they say nothing.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, *, background: bool = True, classes: Sequence[str]) -> None:
+    def __init__(
+        self, *, background: bool = True, threshold: float = _THRESHOLD, classes: Sequence[str], task: str
+    ) -> None:
+        multilabel = task == "multilabel"
+        if multilabel:
+            check_background(self.name, background=background)
+        elif threshold != _THRESHOLD:
+            raise UsageError(
+                f"metric {self.name!r}", f"threshold={threshold:g} says nothing of classes", "Leave it out."
+            )
         self.background = background
         self.classes = tuple(classes)
-        self._confusion = ConfusionMatrix(len(self.classes))
+        size = len(self.classes)
+        self._counts = ChannelCounts(size, threshold) if multilabel else ConfusionMatrix(size)
 
     def update(self, prediction: Array, target: Array, valid: Array | None = None) -> None:
         """Add the voxels of class-index arrays of one shape; -1 in ``target`` or False in ``valid`` leaves one out.
 
+        In a multilabel task all three are (K, *S), and the prediction holds probabilities.
+
         Raises:
-            DataError: shapes differ, an array is not of integers, or a class index is outside the classes.
+            DataError: shapes differ, an array is of the wrong type, or a value is no class index or probability.
         """
-        self._confusion.update(prediction, target, valid)
+        self._counts.update(prediction, target, valid)
 
     def compute(self) -> dict[str, float]:
         """Return the mean under the metric's name and each class's score under ``NAME/CLASS``."""
-        counts = self._confusion.counts
-        hits = counts.diagonal()
-        extra, missed = counts.sum(axis=0) - hits, counts.sum(axis=1) - hits
-        scores = [self._known(*map(int, each)) for each in zip(hits, extra, missed, strict=True)]
+        scores = [self._known(*map(int, each)) for each in self._counts.outcomes().T]
         return {self.name: mean(scores[0 if self.background else 1 :])} | {
             f"{self.name}/{name}": score for name, score in zip(self.classes, scores, strict=True)
         }
 
     def reset(self) -> None:
         """Forget all voxels."""
-        self._confusion.reset()
+        self._counts.reset()
 
     def _known(self, hits: int, extra: int, missed: int) -> float:
         if not hits:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from volseg_core.api import UsageError
 from volseg_metrics.inputs import check_classes, check_image, labelled, labelled_image
-from volseg_metrics.objects import Overlaps, number_objects
+from volseg_metrics.objects import Overlaps, number_objects, object_classes
 from volseg_metrics.scores import mean
 
 if TYPE_CHECKING:
@@ -45,10 +44,7 @@ class Partition(ABC):
     def __init__(self, *, foreground: str | None = None, classes: Sequence[str], task: str) -> None:
         self.instances = task == "instance"
         self.size = len(classes)
-        if foreground is not None and foreground not in classes:
-            known = f"the classes are {', '.join(classes)}" if classes else "instances have no classes"
-            raise UsageError(f"metric {self.name!r}", f"no class {foreground!r} for its foreground; {known}")
-        self.chosen = range(1, self.size) if foreground is None else (list(classes).index(foreground),)
+        self.chosen = object_classes(self.name, foreground, classes)
         self.reset()
 
     def reset(self) -> None:
@@ -97,7 +93,7 @@ class AdaptedRand(Partition):
 
     @staticmethod
     def _scores(overlaps: Overlaps) -> tuple[float, ...]:
-        both, true, predicted = map(_pairs, (overlaps.pairs, overlaps.true, overlaps.predicted))
+        both, true, predicted = map(_pairs, _sizes(overlaps))
         if not true + predicted:
             return 0.0, 1.0, 1.0
         return 1 - 2 * both / (true + predicted), both / predicted if predicted else 1.0, both / true if true else 1.0
@@ -115,9 +111,14 @@ class VariationOfInformation(Partition):
 
     @staticmethod
     def _scores(overlaps: Overlaps) -> tuple[float, ...]:
-        both, true, predicted = map(_entropy, (overlaps.pairs, overlaps.true, overlaps.predicted))
+        both, true, predicted = map(_entropy, _sizes(overlaps))
         split, merge = max(0.0, both - true), max(0.0, both - predicted)
         return split + merge, split, merge
+
+
+def _sizes(overlaps: Overlaps) -> tuple[list[int], ...]:
+    """Return the voxels of the pairs, of the true and of the predicted objects."""
+    return overlaps.voxels.tolist(), overlaps.true.sizes.tolist(), overlaps.predicted.sizes.tolist()
 
 
 def _pairs(sizes: Sequence[int]) -> int:

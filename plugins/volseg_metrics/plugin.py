@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from volseg_core.api import Metric, Param, hookimpl
+from volseg_metrics.object_metrics import OBJECTS
+from volseg_metrics.value_metrics import VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,9 +15,7 @@ _LICENCE = "Apache-2.0"
 _TASKS = ("multiclass", "binary")
 _BACKGROUND = Param("bool", True, "Whether class 0 counts in the mean.")
 _SCORE_BACKGROUND = Param("bool", False, "Whether class 0 is scored too.")
-_FOREGROUND = Param(
-    "str?", None, "Name of the only class that forms objects (the inside of cells); null is every class but class 0."
-)
+_THRESHOLD = Param("float", 0.5, "Probability that a predicted voxel exceeds; of a multilabel task only.", min=0, max=1)
 _TOLERANCE = Param(
     "float?", None, "Largest distance that counts as the same, in the unit of the spacing; null is one voxel.", min=0
 )
@@ -25,9 +25,9 @@ OVERLAP = [
         name=name,
         target=f"volseg_metrics.overlap:{target}",
         summary=summary,
-        params={"background": _BACKGROUND},
-        wants=("classes",),
-        tasks=_TASKS,
+        params={"background": _BACKGROUND, "threshold": _THRESHOLD},
+        wants=("classes", "task"),
+        tasks=(*_TASKS, "multilabel"),
         licence=_LICENCE,
         citation=citation,
         better="higher",
@@ -60,6 +60,20 @@ OVERLAP = [
         ),
     )
 ]
+
+SOFT_DICE = Metric(
+    name="soft-dice",
+    target="volseg_metrics.soft_dice:SoftDice",
+    summary="Dice coefficient of probabilities, without a threshold; classes that the target lacks are left out.",
+    params={"background": _BACKGROUND},
+    wants=("classes", "task"),
+    tasks=(*_TASKS, "multilabel"),
+    licence=_LICENCE,
+    citation="doi:10.1109/3DV.2016.79",
+    better="higher",
+    outputs=("soft-dice",),
+    inputs="probabilities",
+)
 
 ACCURACY = Metric(
     name="accuracy",
@@ -132,36 +146,6 @@ CLDICE = Metric(
     streaming=False,
 )
 
-ADAPTED_RAND = Metric(
-    name="adapted-rand",
-    target="volseg_metrics.partition:AdaptedRand",
-    summary="Adapted Rand error of objects (connected parts of a class, or instance ids), with precision and recall.",
-    params={"foreground": _FOREGROUND},
-    aliases=("arand",),
-    wants=("classes", "task"),
-    tasks=(*_TASKS, "instance"),
-    licence=_LICENCE,
-    citation="doi:10.3389/fnana.2015.00142",
-    better="lower",
-    outputs=("adapted-rand", "adapted-rand/precision", "adapted-rand/recall"),
-    streaming=False,
-)
-
-VARIATION_OF_INFORMATION = Metric(
-    name="variation-of-information",
-    target="volseg_metrics.partition:VariationOfInformation",
-    summary="Variation of information of objects in bits, with its parts split and merge.",
-    params={"foreground": _FOREGROUND},
-    aliases=("voi",),
-    wants=("classes", "task"),
-    tasks=(*_TASKS, "instance"),
-    licence=_LICENCE,
-    citation="doi:10.1016/j.jmva.2006.11.013",
-    better="lower",
-    outputs=("variation-of-information", "variation-of-information/split", "variation-of-information/merge"),
-    streaming=False,
-)
-
 EXPECTED_CALIBRATION_ERROR = Metric(
     name="expected-calibration-error",
     target="volseg_metrics.calibration:ExpectedCalibrationError",
@@ -183,12 +167,13 @@ def volseg_metrics() -> Iterable[Metric]:
     """Return the metrics of this plugin."""
     return [
         *OVERLAP,
+        SOFT_DICE,
         ACCURACY,
         VOLUME_DIFFERENCE,
         HAUSDORFF95,
         SURFACE_DICE,
         CLDICE,
-        ADAPTED_RAND,
-        VARIATION_OF_INFORMATION,
         EXPECTED_CALIBRATION_ERROR,
+        *OBJECTS,
+        *VALUES,
     ]

@@ -68,7 +68,7 @@ class OnnxRuntime:
         image = self._session.get_inputs()[0]
         if image.type != "tensor(float)":
             raise DataError(str(model), f"takes {image.type}; volseg gives tensor(float)", "Export it with that input.")
-        self._input, self._output = image.name, self._session.get_outputs()[0].name
+        self._input, self._outputs = image.name, self._session.get_outputs()
         self._fixed = image.shape[0] if isinstance(image.shape[0], int) else None
         self._batches: dict[tuple[int, ...], int] = {}
         if self.device != "cpu":
@@ -106,7 +106,7 @@ class OnnxRuntime:
             batch = self._padded(batch)
         try:
             if self._arrays is None:
-                return self._session.run([self._output], {self._input: batch})[0][:count]
+                return _joined(self._session.run(None, {self._input: batch}))[:count]
             return self._on_device(batch)[:count]
         except RuntimeError as error:
             if _is_memory(error):
@@ -122,24 +122,27 @@ class OnnxRuntime:
         return np.concatenate([batch, np.zeros((most - len(batch), *batch.shape[1:]), batch.dtype)])
 
     def _on_device(self, batch: np.ndarray[Any, Any]) -> Any:
-        """Run with input and output in arrays of the GPU library, bound by their addresses."""
-        image = self._arrays.put(batch)
-        channels = self._session.get_outputs()[0].shape[1]
-        logits = self._arrays.empty((len(batch), channels, *batch.shape[2:]))
+        """Run with input and outputs in arrays of the GPU library, bound by their addresses."""
         binding = self._session.io_binding()
-        for bind, name, array in (
-            (binding.bind_input, self._input, image),
-            (binding.bind_output, self._output, logits),
-        ):
+        bound = [(binding.bind_input, self._input, self._arrays.put(batch))]
+        for output in self._outputs:
+            array = self._arrays.empty((len(batch), output.shape[1], *batch.shape[2:]))
+            bound.append((binding.bind_output, output.name, array))
+        for bind, name, array in bound:
             bind(name, "cuda", 0, np.float32, tuple(array.shape), self._arrays.address(array))
         self._arrays.wait()
         self._session.run_with_iobinding(binding)
         binding.synchronize_outputs()
-        return logits
+        return _joined([array for _, _, array in bound[1:]])
 
     def free_bytes(self) -> int | None:
         """Return the free memory of the GPU, or None on a CPU or where nothing tells."""
         return self._arrays.free() if self._arrays is not None else None
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """Return the outputs of all heads as one array, one after the other."""
+    return array_api_compat.array_namespace(*outputs).concat(outputs, axis=1) if len(outputs) > 1 else outputs[0]
 
 
 def smallest_input(shape: list[Any], metadata: dict[str, str]) -> tuple[int, ...] | None:
@@ -149,14 +152,21 @@ def smallest_input(shape: list[Any], metadata: dict[str, str]) -> tuple[int, ...
     """
     try:
         spec = json.loads(metadata["volseg.spec"])
-        step = int(spec["divisor"])
-        least = -(-max(int(spec["min_size"]), 1) // step) * step
-    except (KeyError, TypeError, ValueError):
-        least = 0
-    sizes = [size if isinstance(size, int) else least for size in shape[2:]]
+        least = [_smallest(spec, axis) for axis in range(len(shape) - 2)]
+    except (IndexError, KeyError, TypeError, ValueError):
+        least = [0] * (len(shape) - 2)
+    sizes = [size if isinstance(size, int) else smallest for size, smallest in zip(shape[2:], least, strict=True)]
     if not all(sizes) or not isinstance(shape[1], int):
         return None
     return (shape[0] if isinstance(shape[0], int) else 1, shape[1], *sizes)
+
+
+def _smallest(spec: dict[str, Any], axis: int) -> int:
+    """Return the smallest size along an axis; a single number is that of every axis."""
+    step, minimum = (
+        int(value[axis] if isinstance(value, list) else value) for value in (spec["divisor"], spec["min_size"])
+    )
+    return -(-max(minimum, 1) // step) * step
 
 
 class _Torch:

@@ -56,11 +56,6 @@ def test_shapes_that_differ(blobs, shape, text):
     assert text in found[0]
 
 
-def test_labels_with_channels(blobs):
-    found = complaints(blobs[0], np.stack([blobs[1], blobs[1]]), "fatal")
-    assert found[0].startswith("FATAL  The labels have 2 channels.")
-
-
 def test_spacing_is_compared_across_units(blobs):
     image, labels = blobs
     assert complaints(placed(image, (50, 4, 4), "nm"), placed(labels, (0.05, 0.004, 0.004), "µm")) == []
@@ -122,9 +117,13 @@ def test_planes_that_are_nearly_the_same_or_unrelated(blobs):
 
 def test_labels_that_are_no_ids(blobs):
     image, labels = blobs
-    found = complaints(placed(image), placed(labels * 0.3), "fatal")
-    expected = "FATAL  The labels are float64 with values that are no whole numbers."
-    assert found == [f"{expected} These are intensities or probabilities, not ids. Check the dataset, FILE:/PATH."]
+    assert complaints(placed(image), placed(labels * 0.3)) == [
+        (
+            "NOTE   The labels are float64 with values that are no whole numbers. They look like values, not like ids "
+            "of classes. A recipe learns them as they are with task: regression, or with task: multilabel if they are "
+            "0 or 1."
+        )
+    ]
     assert "Convert the file to uint8" in complaints(placed(image), placed(labels.astype(np.float32)), "fatal")[0]
 
 
@@ -133,7 +132,6 @@ def test_labels_that_are_no_ids(blobs):
     [
         (lambda shape: np.zeros(shape, np.uint8), "The labels are empty: the only id is 0."),
         (lambda shape: np.full(shape, -1), "The labels are empty: every voxel is ignored."),
-        (lambda shape: np.arange(np.prod(shape)).reshape(shape) % 2000, "The labels have more than 1024 ids."),
         (lambda shape: np.arange(np.prod(shape)).reshape(shape) % 3 - 2, "1 id below 0 (-2)."),
     ],
 )
@@ -143,13 +141,38 @@ def test_ids_that_cannot_be_trained(blobs, labels, text):
     assert text in found[0]
 
 
-def test_instance_ids_are_a_note(blobs):
+def test_ids_of_objects_are_a_note(blobs):
     image, labels = blobs
     many = labels.astype(np.int32) + 3 * (np.indices(labels.shape)[2] // 8)
-    assert any("If they are instances" in line for line in complaints(placed(image), placed(many)))
+    assert any("If they are objects" in line for line in complaints(placed(image), placed(many)))
     scattered = np.choose(labels % 4, [0, 17, 400, 9]).astype(np.uint16)
     if len(np.unique(scattered)) > 3:
-        assert any("If they are instances" in line for line in complaints(placed(image), placed(scattered)))
+        assert any("If they are objects" in line for line in complaints(placed(image), placed(scattered)))
+
+
+def test_more_ids_than_classes_look_like_objects(blobs):
+    """Their place is checked all the same: it needs no classes."""
+    image, labels = blobs
+    ids = np.where(labels > 0, 1 + np.arange(labels.size).reshape(labels.shape) // 4, 0).astype(np.int32)
+    findings = check(CATALOG, placed(image), placed(ids))
+    assert [item.line() for item in findings if item.level != "ok"] == [
+        (
+            "NOTE   The labels have more than 1024 ids. They look like objects, not like ids of classes. Give the "
+            "recipe a target that is made of objects, such as task: multilabel, target: boundaries."
+        )
+    ]
+    assert "agreement of labels and image" in findings[-1].line().lower()
+
+
+def test_channels_of_labels_look_like_values(blobs):
+    image, labels = blobs
+    channels = np.stack([labels == 1, labels == 2]).astype(np.int8)
+    assert complaints(placed(image), placed(channels)) == [
+        (
+            "NOTE   The labels have 2 channels. They look like values, not like ids of classes. A recipe learns them "
+            "as they are with task: regression, or with task: multilabel if they are 0 or 1."
+        )
+    ]
 
 
 def test_255_beside_small_ids_may_mean_no_label(blobs):

@@ -28,7 +28,7 @@ def window() -> Callable[..., Window]:
 @pytest.fixture
 def still() -> dict[str, Any]:
     """Parameters with which the steps that presets share do nothing."""
-    tones = dict.fromkeys(("brightness", "contrast", "gamma", "noise", "blur"), 0.0)
+    tones = dict.fromkeys(("brightness", "contrast", "gamma", "noise", "shot", "blur"), 0.0)
     return {"flip": False, "rotate90": False, "scale": 0.0, "rotate": 0.0, "elastic": 0.0} | tones
 
 

@@ -115,7 +115,8 @@ def test_without_turns_none_are_asked_for(make: Any) -> None:
 def test_strengths_of_zero_change_nothing(make: Any, channels: int, still: dict[str, Any]) -> None:
     image, labels = noise(2, 40, 40, channels)
     own = {
-        ElectronMicroscopy: dict.fromkeys(("shift", "jump", "charging", "defocus", "missing"), 0) | {"defects": 1},
+        ElectronMicroscopy: dict.fromkeys(("shift", "jump", "charging", "defocus", "missing", "coarse"), 0)
+        | {"defects": 1},
         Tomography: {"cupping": 0, "rings": 0, "streaks": 0, "artefacts": 1},
     }
     for seed in range(5):

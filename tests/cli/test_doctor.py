@@ -52,9 +52,11 @@ BAD = {
     "float labels": (
         "labels",
         lambda labels: labels.astype(np.float32),
-        "FATAL  The labels are float32. Class ids must be integers. Convert the file to uint8 or uint16.",
+        (
+            "FATAL  The labels are float32. Class ids must be integers. Convert the file to uint8 or uint16, or learn "
+            "values with task: regression."
+        ),
     ),
-    "probabilities": ("labels", lambda labels: labels * 0.3, "with values that are no whole numbers"),
     "another shape": (
         "labels",
         lambda labels: labels[:30],
@@ -77,6 +79,22 @@ def test_what_cannot_be_trained_on_is_one_fatal_line_and_exit_code_4(volseg, fol
     assert levels(result).count("FATAL") == 1
     (line,) = (line for line in result.out.splitlines() if line.startswith("FATAL"))
     assert text in line
+
+
+LEARNT = {
+    "probabilities": (lambda labels: labels * 0.3, "They look like values, not like ids of classes."),
+    "objects": (lambda labels: np.arange(labels.size).reshape(labels.shape), "They look like objects, not like ids of"),
+}
+
+
+@pytest.mark.parametrize("case", LEARNT)
+def test_labels_that_other_tasks_learn_are_a_note(volseg, folder, blobs, case):
+    change, text = LEARNT[case]
+    save("other.h5", data=blobs[0], labels=change(blobs[1]))
+    result = volseg("doctor", "--data", "other.h5", "--labels", "other.h5")
+    assert "FATAL" not in levels(result)
+    assert result.ok
+    assert text in result.out
 
 
 @pytest.mark.parametrize(

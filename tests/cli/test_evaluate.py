@@ -54,6 +54,7 @@ def test_instances_are_scored_by_their_ids(volseg, files):
     assert done.code == 0
     names = [line.split()[0] for line in done.out.splitlines()]
     assert names[:4] == ["adapted-rand", "adapted-rand/precision", "adapted-rand/recall", "variation-of-information"]
+    assert [name for name in names if "/" not in name][2:] == ["average-precision", "panoptic-quality"]
 
 
 def test_missing_probabilities_are_a_usage_error(volseg, files):
@@ -69,3 +70,18 @@ def test_probabilities_may_be_named(volseg, files):
     scores = dict(line.split() for line in done.out.splitlines())
     assert float(scores["expected-calibration-error"]) == pytest.approx(1 - float(scores["accuracy"]), abs=1e-4)
     assert 0 < float(scores["accuracy"]) < 1
+
+
+def test_values_are_compared_as_numbers(volseg, files):
+    done = volseg("evaluate", *files, "-q", "--values", "--metric", "mse", "--metric", "mae")
+    assert done.code == 0
+    assert dict(line.split() for line in done.out.splitlines())["mse"] == f"{3 * 2 * 2 * 3 / 243:.4f}"
+    both = volseg("evaluate", *files, "--values", "--instances")
+    assert (both.code, both.out) == (2, "")
+    assert "--instances: does not go with --values. Ids are compared, or numbers." in both.err
+
+
+def test_floats_are_probabilities_of_channels(volseg, files):
+    np.save("found.npy", np.load("found.npy") * np.float32(0.8))
+    done = volseg("evaluate", *files, "-q", "--metric", "dice", "-s", "dice.threshold=0.7")
+    assert done.out.splitlines() == ["dice                     0.3333", "dice/0                   0.3333"]

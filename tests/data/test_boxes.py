@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from volseg_core.data.split import Region, slab_axis, split, whole
 from volseg_core.data.validation import ValidationDataset, validation_boxes, validation_windows
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
 from volseg_core.errors import UsageError
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.recipe.blocks import SamplerBlock, ValidationBlock
-from volseg_core.volume import ClassMap, ClassName, Normalisation, View
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from volseg_core.catalog import Catalog
     from volseg_core.data.labelled import Labelled
 
     Make = Callable[..., Labelled]
@@ -37,7 +40,7 @@ def noisy(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray,
 
 def groups_of(*regions: Any, axes: str = "zyx", window: Any = (4, 8, 8), divisor: int = 4, minimum: int = 4) -> Any:
     regions = tuple(item if isinstance(item, Region) else whole(item) for item in regions)
-    return window_groups(regions, axes, window, divisor, minimum, 3)
+    return window_groups(regions, axes, window, SizeRule.same(divisor, minimum, 3))
 
 
 def places(image: np.ndarray) -> np.ndarray:
@@ -47,13 +50,13 @@ def places(image: np.ndarray) -> np.ndarray:
 
 def spec(axes: str = "zyx", divisor: int = 4) -> ModelSpec:
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b"), ClassName(2, "c")), (-1,))
-    return ModelSpec("multiclass", 1, classes, Normalisation("none"), axes, divisor, 4, dims=3)
+    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation("none"), axes, SizeRule.same(divisor, 4, 3))
 
 
 @given(st.tuples(*[st.integers(1, 20)] * 3), st.integers(0, 1000))
 def test_image_and_labels_of_a_box_are_cut_from_one_place(labelled: Make, shape: Any, index: int) -> None:
     volume = labelled(shape)
-    image, labels = WindowDataset(groups_of(volume), unchanged, 0)[0, 0, index]
+    image, (labels,) = WindowDataset(groups_of(volume), unchanged, 0)[0, 0, index]
     assert image.shape == (1, 4, 8, 8)
     assert labels.shape == (4, 8, 8)
     assert (image.dtype, labels.dtype) == (np.float32, np.int64)
@@ -111,13 +114,74 @@ def test_each_orientation_is_drawn_and_turns_image_and_labels_together(labelled:
     drawn = [dataset[0, 0, index] for index in range(400)]
     turned = {view.apply(volume.data[0]).tobytes() for view in group.orientations}
     assert {places(image[0]).astype(np.int32).tobytes() for image, _ in drawn} == turned
-    for image, labels in drawn:
+    for image, (labels,) in drawn:
         np.testing.assert_array_equal(places(image[0]) % 3, labels)
 
 
 def test_without_an_augmentation_that_turns_boxes_stay_as_they_are(labelled: Make) -> None:
     (group,) = groups_of(labelled((8, 8, 8)), window=(8, 8, 8))
     assert group.orientations == (View(),)
+
+
+@pytest.mark.parametrize(
+    ("window", "axes", "count"), [((8, 8, 8), "zyx", 24), ((4, 8, 8), "z", 8), ((4, 8, 12), "zyx", 4)]
+)
+def test_boxes_are_turned_without_mirror_images_where_those_are_not_wanted(
+    labelled: Make, window: Any, axes: str, count: int
+) -> None:
+    (group,) = with_turns(groups_of(labelled((16, 16, 16)), window=window, axes=axes), axes, mirrored=False)
+    assert len(set(group.orientations)) == count
+    assert all(np.linalg.det(rotation_of(view)) == pytest.approx(1) for view in group.orientations)
+
+
+def rotation_of(view: View) -> np.ndarray:
+    """The matrix that a view applies to places."""
+    signs = [-1 if flip else 1 for flip in view.flips]
+    return np.eye(3)[list(view.order)] * np.array(signs)[:, None]
+
+
+class InPlace:
+    """Keeps what it is told of boxes."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def box(self, image: np.ndarray, truth: np.ndarray, seed: int, *, spacing: Any, thick: Any) -> Any:
+        self.seen.append((image.shape, places(image), spacing, thick))
+        return image, truth
+
+
+@pytest.mark.parametrize(("axes", "thick"), [("z", 0), ("x", 2), ("zyx", None)])
+def test_boxes_are_augmented_in_the_axes_of_their_volume_and_turned_then(
+    labelled: Make, axes: str, thick: int | None
+) -> None:
+    volume = labelled((8, 8, 8))
+    volume = replace(volume, grid=replace(volume.grid, spacing=(4.0, 1.0, 1.0)))
+    augment = InPlace()
+    dataset = WindowDataset(with_turns(groups_of(volume, window=(8, 8, 8), axes=axes), axes), augment, 0)
+    drawn = {dataset[0, 0, index][0].tobytes() for index in range(20)}
+    assert len(drawn) > 5
+    for shape, seen, spacing, axis in augment.seen:
+        assert (shape, spacing, axis) == ((1, 8, 8, 8), (4.0, 1.0, 1.0), thick)
+        np.testing.assert_array_equal(seen, augment.seen[0][1])
+
+
+def test_boxes_do_not_depend_on_how_many_workers_draw_them_and_differ_in_every_epoch(
+    labelled: Make, catalog: Catalog
+) -> None:
+    provided = catalog.find("augmentation", "strong")
+    augment = catalog.build(provided, {name: param.default for name, param in provided.component.params.items()})
+    groups = with_turns(groups_of(labelled((10, 10, 10)), window=(8, 8, 8)))
+    dataset = WindowDataset(groups, augment, 0)
+    plan = BatchPlan(groups, 3, 2, 0)
+    drawn: dict[int, list[Any]] = {}
+    for workers in (0, 2):
+        for epoch in (0, 1):
+            plan.set_epoch(epoch)
+            loader = DataLoader(dataset, batch_sampler=plan, num_workers=workers)
+            drawn.setdefault(workers, []).extend(window.numpy().tobytes() for batch, _ in loader for window in batch)
+    assert drawn[0] == drawn[2]
+    assert len(set(drawn[0])) == 12
 
 
 def test_automatic_boxes_follow_volume_axes_and_divisor(labelled: Make) -> None:
@@ -134,14 +198,16 @@ def test_volumes_smaller_than_a_box_are_filled_up_and_this_is_said(labelled: Mak
     caplog.set_level("INFO", logger="volseg")
     dataset = WindowDataset(groups_of(labelled((3, 10, 6))), unchanged, 0)
     assert "[z 0-2, y 0-9, x 0-5] is smaller than windows of 4 x 8 x 8: they are filled up by reflection" in caplog.text
-    _, labels = dataset[0, 0, 0]
+    _, (labels,) = dataset[0, 0, 0]
     assert (labels[:3, :, :6] >= 0).all()
     assert (labels[3:] == -1).all()
     assert (labels[..., 6:] == -1).all()
 
 
 def test_boxes_that_the_network_cannot_take_are_refused(labelled: Make) -> None:
-    with pytest.raises(UsageError, match="data.window: 4 x 6 x 8 must be multiples of 4 for this network"):
+    with pytest.raises(
+        UsageError, match="data.window: 4 x 6 x 8 does not suit this network, which takes multiples of 4.$"
+    ):
         groups_of(labelled(SHAPE), window=(4, 6, 8))
 
 
@@ -165,7 +231,7 @@ def rare(labelled: Make) -> Labelled:
 
 def share_of(volume: Labelled, number: int, kind: Any, count: int = 300) -> float:
     dataset = WindowDataset(groups_of(volume), unchanged, 0, SamplerBlock(kind=kind, share=1.0), 4)
-    return float(np.mean([(dataset[0, 0, index][1] == number).any() for index in range(count)]))
+    return float(np.mean([(dataset[0, 0, index][1][0] == number).any() for index in range(count)]))
 
 
 def test_balanced_boxes_show_every_class_that_is_present_equally_often(rare: Labelled) -> None:
@@ -179,7 +245,7 @@ def test_foreground_boxes_leave_the_first_class_out(rare: Labelled) -> None:
 
 def test_around_a_rare_voxel_boxes_lie_everywhere_that_holds_it(rare: Labelled) -> None:
     dataset = WindowDataset(groups_of(rare), unchanged, 0, SamplerBlock(kind="foreground", share=1.0), 4)
-    found = [np.argwhere(dataset[0, 0, index][1] == 2) for index in range(400)]
+    found = [np.argwhere(dataset[0, 0, index][1][0] == 2) for index in range(400)]
     seen = np.concatenate([each for each in found if len(each)])
     assert [sorted(set(axis)) for axis in seen.T.tolist()] == [
         list(range(4)),
@@ -194,7 +260,7 @@ def test_sparse_labels_are_in_every_box(labelled: Make, kind: Any, place: Any) -
     labels = np.full((24, 40, 40), -1, np.int8)
     labels[place] = 1
     dataset = WindowDataset(groups_of(labelled(labels.shape, labels)), unchanged, 0, SamplerBlock(kind=kind), 2)
-    assert all((dataset[0, 0, index][1] == 1).any() for index in range(30))
+    assert all((dataset[0, 0, index][1][0] == 1).any() for index in range(30))
 
 
 def test_an_epoch_has_as_many_boxes_as_cover_the_labels(labelled: Make) -> None:
@@ -219,7 +285,7 @@ def scored(volume: Labelled, windows: Any) -> np.ndarray:
     """How often each voxel of a volume is scored."""
     times = np.zeros(volume.shape, int)
     for item in windows:
-        image, labels = item.load(spec())
+        image, (labels,) = item.load(spec())
         numbers = places(image[0])[labels >= 0]
         np.testing.assert_array_equal(volume.labels.ravel()[numbers], labels[labels >= 0])
         np.add.at(times.reshape(-1), numbers, 1)
@@ -242,7 +308,7 @@ def test_a_thin_slab_is_seen_with_what_lies_before_it(labelled: Make) -> None:
     volume = labelled((20, 8, 8))
     slab = Region(volume, (slice(18, 20), slice(0, 8), slice(0, 8)))
     (item,) = validation_boxes([slab], spec(), (8, 8, 8), 10)
-    image, labels = item.load(spec())
+    image, (labels,) = item.load(spec())
     np.testing.assert_allclose(image[0], volume.data[0, 12:], atol=1e-2)
     assert (labels[:6] == -1).all()
     np.testing.assert_array_equal(labels[6:], volume.labels[18:])
@@ -269,7 +335,7 @@ def test_the_picture_of_a_box_is_a_plane_of_what_it_is_scored_on(labelled: Make)
     slab = Region(volume, (slice(14, 20), slice(0, 8), slice(0, 10)))
     for item in validation_boxes([slab], spec(), (8, 8, 8), 10):
         axis, index = item.plane
-        image, labels = item.load(spec())
+        image, (labels,) = item.load(spec())
         assert (axis, index) == (0, 17)
         assert (labels[item.picture] >= 0).all()
         columns = item.own[2]

@@ -4,11 +4,13 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pytest
 
-from volseg_core.data.labelled import read_labelled
+from volseg_core.data.labelled import read_labelled, read_unlabelled
 from volseg_core.errors import DataError
+from volseg_core.model import HeadSpec
 from volseg_core.volume import ClassMap, ClassName
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ def test_a_pair_of_files_is_read_with_its_classes(
 ) -> None:
     names = json.dumps([{"id": 0, "name": "ground"}, {"id": 3, "name": "cell"}])
     path = h5("both.h5", {"classes": names}, data=image, labels=labels)
-    (volume,), classes = read_labelled(catalog, recipe(), [path], [path])
-    assert classes.classes == (ClassName(0, "ground"), ClassName(3, "cell"))
+    (volume,), (head,) = read_labelled(catalog, recipe(), [path], [path])
+    assert head.classes.classes == (ClassName(0, "ground"), ClassName(3, "cell"))
     np.testing.assert_array_equal(volume.data[0], image)
     np.testing.assert_array_equal(volume.labels, labels // 3)
     assert volume.grid.source == path
@@ -35,8 +37,8 @@ def test_arrays_are_read_and_never_changed(
     labels = labels.astype(np.int64)
     labels[0] = -1
     before = image.copy(), labels.copy()
-    (volume,), classes = read_labelled(catalog, recipe(), [image], [labels])
-    assert [item.id for item in classes.classes] == [0, 3]
+    (volume,), (head,) = read_labelled(catalog, recipe(), [image], [labels])
+    assert [item.id for item in head.classes.classes] == [0, 3]
     assert (volume.labels[0] == -1).all()
     np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(labels, before[1])
@@ -45,8 +47,8 @@ def test_arrays_are_read_and_never_changed(
 def test_one_map_serves_all_volumes(catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray) -> None:
     first, second = np.zeros(image.shape, np.uint8), np.zeros(image.shape, np.uint8)
     first[3:], second[5:] = 2, 1
-    (one, two), classes = read_labelled(catalog, recipe(), [image, image], [first, second])
-    assert [item.id for item in classes.classes] == [0, 1, 2]
+    (one, two), (head,) = read_labelled(catalog, recipe(), [image, image], [first, second])
+    assert [item.id for item in head.classes.classes] == [0, 1, 2]
     np.testing.assert_array_equal(one.labels, first)
     np.testing.assert_array_equal(two.labels, second)
 
@@ -54,8 +56,8 @@ def test_one_map_serves_all_volumes(catalog: Catalog, recipe: Callable[..., Any]
 def test_the_recipe_may_name_the_classes(
     catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
 ) -> None:
-    _, classes = read_labelled(catalog, recipe(classes={"ground": 0, "cell": 3}), [image], [labels])
-    assert classes.names == ("ground", "cell")
+    _, (head,) = read_labelled(catalog, recipe(classes={"ground": 0, "cell": 3}), [image], [labels])
+    assert head.classes.names == ("ground", "cell")
     with pytest.raises(DataError, match=r"array labels: holds id 3, which is not among the classes {0, 1}"):
         read_labelled(catalog, recipe(classes=["ground", "cell"]), [image], [labels])
 
@@ -81,16 +83,17 @@ def test_files_that_name_a_class_differently_are_refused(
     ]
     with pytest.raises(DataError, match=r"wall\.h5: names id 3 'wall' but .*cell\.h5 names it 'cell'\. Set classes"):
         read_labelled(catalog, recipe(), paths, paths)
-    _, classes = read_labelled(catalog, recipe(classes={"ground": 0, "it": 3}), paths, paths)
-    assert classes.names == ("ground", "it")
+    _, (head,) = read_labelled(catalog, recipe(classes={"ground": 0, "it": 3}), paths, paths)
+    assert head.classes.names == ("ground", "it")
 
 
 def test_given_classes_stay_even_when_a_volume_has_fewer(
     catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray
 ) -> None:
     known = ClassMap((ClassName(0, "a"), ClassName(3, "b")))
-    (volume,), classes = read_labelled(catalog, recipe(), [image], [np.full(image.shape, 3)], known)
-    assert classes is known
+    heads = (HeadSpec("multiclass", known),)
+    (volume,), (head,) = read_labelled(catalog, recipe(), [image], [np.full(image.shape, 3)], heads)
+    assert head.classes is known
     assert (volume.labels == 1).all()
 
 
@@ -181,3 +184,34 @@ def test_each_volume_is_normalised_by_itself(
     bright = image.astype(np.uint16) * 100 + 500
     (one, two), _ = read_labelled(catalog, recipe(), [image, bright], [labels, labels])
     np.testing.assert_allclose(one.normaliser(one.data), two.normaliser(two.data), atol=1e-4)
+
+
+def spaced(path: str, spacing: tuple[float, ...]) -> str:
+    """Give the datasets of a file a spacing."""
+    with h5py.File(path, "r+") as file:
+        for dataset in file.values():
+            dataset.attrs["spacing"] = spacing
+    return path
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_volumes_are_resampled_to_the_spacing_that_is_asked_for(
+    catalog: Catalog, recipe: Callable[..., Any], h5: Callable[..., str], labels: np.ndarray, *, lazy: bool
+) -> None:
+    path = spaced(h5("both.h5", data=labels.astype(np.float32), labels=labels), (2.0, 1.0, 1.0))
+    made = recipe(data={"resample": [1.0, 1.0, 2.0], "lazy": lazy, "normalise": {"kind": "none"}})
+    (volume,), _ = read_labelled(catalog, made, [path], [path])
+    depth, height, width = labels.shape
+    assert volume.data.shape == (1, 2 * depth, height, width // 2)
+    assert volume.labels.shape == volume.shape == (2 * depth, height, width // 2)
+    assert volume.grid.spacing == (1.0, 1.0, 2.0)
+    np.testing.assert_array_equal(volume.labels, labels.repeat(2, axis=0)[..., 1::2] // 3)
+    (plain,) = read_unlabelled(catalog, made, [path], 1)
+    np.testing.assert_array_equal(plain.data, volume.data)
+
+
+def test_volumes_without_a_spacing_cannot_be_resampled(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match="array data: does not say its spacing"):
+        read_labelled(catalog, recipe(data={"resample": [1, 1, 1]}), [image], [labels])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from volseg_core.api import UsageError
-from volseg_losses.cross_entropy import BinaryCrossEntropyLoss, CrossEntropyLoss
+from volseg_losses.cross_entropy import CrossEntropyLoss, PredictionWeightedCrossEntropyLoss
 
 # two voxels of two classes: p = (3/4, 1/4) and (1/5, 4/5)
 LOGITS = torch.tensor([[[math.log(3), 0.0], [0.0, math.log(4)]]], dtype=torch.float64).reshape(1, 2, 1, 2)
@@ -107,49 +107,33 @@ def test_the_number_of_weights_is_checked(task: str, expected: int) -> None:
     assert str(raised.value) == text
 
 
-# four voxels of foreground probability 3/4, 3/4, 1/4, 1/4
-FOREGROUND = (math.log(3) * torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64)).reshape(1, 1, 2, 2)
-MASK = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]], dtype=torch.float64)
+def test_weights_from_the_prediction_are_the_odds_against_each_class() -> None:
+    # sums of probabilities 19/20 and 21/20 over two voxels
+    weights = ((2 - 0.95) / 0.95, (2 - 1.05) / 1.05)
+    loss = PredictionWeightedCrossEntropyLoss(task="multiclass")
+    value = loss(LOGITS, torch.tensor([[[0, 1]]]))
+    expected = (weights[0] * math.log(4 / 3) + weights[1] * math.log(5 / 4)) / sum(weights)
+    assert value.item() == pytest.approx(expected)
 
 
-def test_binary_cross_entropy_by_hand() -> None:
-    value = BinaryCrossEntropyLoss(pos_weight=3, class_counts=None)(FOREGROUND, MASK)
-    assert value.item() == pytest.approx((3 * math.log(4 / 3) + math.log(4) + 3 * math.log(4) + math.log(4 / 3)) / 4)
+def test_weights_from_the_prediction_know_nothing_of_ignored_voxels() -> None:
+    loss = PredictionWeightedCrossEntropyLoss(task="multiclass")
+    more = torch.cat([LOGITS, torch.tensor([9.0, -9.0]).reshape(1, 2, 1, 1)], dim=3)
+    torch.testing.assert_close(loss(more, torch.tensor([[[0, 1, -1]]])), loss(LOGITS, torch.tensor([[[0, 1]]])))
 
 
-def test_binary_cross_entropy_without_a_weight_is_cross_entropy() -> None:
-    plain = BinaryCrossEntropyLoss(class_counts=None)(FOREGROUND, MASK)
-    torch.testing.assert_close(plain, cross_entropy(task="binary", num_classes=1)(FOREGROUND, MASK))
+def test_no_gradient_passes_through_weights_from_the_prediction() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    target = torch.tensor([[[0, 1]]])
+    PredictionWeightedCrossEntropyLoss(task="multiclass")(logits, target).backward()
+    fixed = LOGITS.clone().requires_grad_()
+    cross_entropy(task="multiclass", num_classes=2, weights=[1.05 / 0.95, 0.95 / 1.05])(fixed, target).backward()
+    torch.testing.assert_close(logits.grad, fixed.grad, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("pos_weight", [None, 0.2, 5.0])
-def test_binary_cross_entropy_is_that_of_torch(pos_weight: float | None) -> None:
-    random = torch.Generator().manual_seed(1)
-    logits = 3 * torch.randn(2, 1, 3, 4, generator=random)
-    target = torch.randint(0, 2, logits.shape, generator=random).float()
-    torchs = torch.nn.BCEWithLogitsLoss(pos_weight=None if pos_weight is None else torch.tensor(pos_weight))
-    ours = BinaryCrossEntropyLoss(pos_weight=pos_weight, class_counts=None)
-    torch.testing.assert_close(ours(logits, target), torchs(logits, target))
-
-
-def test_an_auto_pos_weight_is_the_root_of_the_ratio_of_voxels() -> None:
-    counted = BinaryCrossEntropyLoss(pos_weight="auto", class_counts=[900, 100])(FOREGROUND, MASK)
-    torch.testing.assert_close(counted, BinaryCrossEntropyLoss(pos_weight=3, class_counts=None)(FOREGROUND, MASK))
-
-
-@pytest.mark.parametrize("counts", [None, [5, 0]])
-def test_an_auto_pos_weight_needs_voxels_of_both_classes(counts: list[int] | None) -> None:
-    with pytest.raises(UsageError) as raised:
-        BinaryCrossEntropyLoss(pos_weight="auto", class_counts=counts)
-    what = "pos_weight 'auto' needs training voxels of background and foreground, which are not there. Give a number"
-    assert str(raised.value) == f"loss 'binary-cross-entropy': {what}"
-
-
-@pytest.mark.parametrize(
-    ("given", "rule"),
-    [("often", "'often' is not a float"), (-1.0, "-1.0 is below the minimum 0"), ([1.0], "[1.0] is not a float")],
-)
-def test_a_pos_weight_that_is_no_number_is_refused(given: Any, rule: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        BinaryCrossEntropyLoss(pos_weight=given, class_counts=[1, 1])
-    assert str(raised.value) == f"loss 'binary-cross-entropy': pos_weight: {rule}. Give a number, 'auto' or null"
+def test_weights_from_a_prediction_of_one_class_alone_are_finite() -> None:
+    logits = torch.tensor([200.0, -200.0]).reshape(1, 2, 1, 1).expand(1, 2, 2, 2).clone().requires_grad_()
+    value = PredictionWeightedCrossEntropyLoss(task="multiclass")(logits, torch.tensor([[[0, 1], [1, 1]]]))
+    value.backward()
+    assert value.item() == pytest.approx(400, rel=1e-4)
+    assert logits.grad.isfinite().all()

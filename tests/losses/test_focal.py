@@ -54,3 +54,12 @@ def test_a_certain_voxel_has_no_infinite_slope_for_small_exponents() -> None:
     value.backward()
     assert value.item() == pytest.approx(100)
     assert logits.grad.flatten().tolist() == pytest.approx([0.0, -0.5])
+
+
+def test_the_entries_of_a_multilabel_task_are_binary_voxels() -> None:
+    random = torch.Generator().manual_seed(5)
+    logits = 3 * torch.randn(2, 3, 6, 7, generator=random)
+    target = torch.randint(0, 2, logits.shape, generator=random).float()
+    flat = (each.reshape(2, 1, 18, 7) for each in (logits, target))
+    value = focal(1.5, task="multilabel", weights=[1, 3])(logits, target)
+    torch.testing.assert_close(value, focal(1.5, task="binary", weights=[1, 3])(*flat))

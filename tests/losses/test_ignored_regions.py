@@ -7,12 +7,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from volseg_losses.borders import BorderWeightedCrossEntropyLoss, BoundaryWeightedDiceLoss
 from volseg_losses.boundary import BoundaryLoss, HausdorffLoss
 from volseg_losses.cldice import ClDiceLoss
 from volseg_losses.skeletons import SkeletonRecallLoss
 
-each_loss = pytest.mark.parametrize("build", [ClDiceLoss, SkeletonRecallLoss, BoundaryLoss, HausdorffLoss])
-each_task = pytest.mark.parametrize("task", ["multiclass", "binary"])
+each_task = pytest.mark.parametrize("task", ["multiclass", "binary", "multilabel"])
+
+
+def border_weighted(task: str) -> BorderWeightedCrossEntropyLoss:
+    return BorderWeightedCrossEntropyLoss(task=task, num_classes=3, class_counts=None)
+
+
+each_loss = pytest.mark.parametrize(
+    "build", [ClDiceLoss, SkeletonRecallLoss, BoundaryLoss, HausdorffLoss, BoundaryWeightedDiceLoss, border_weighted]
+)
 
 
 def smooth_noise(size: tuple[int, ...], channels: int, random: torch.Generator) -> torch.Tensor:
@@ -25,6 +34,8 @@ def smooth_noise(size: tuple[int, ...], channels: int, random: torch.Generator) 
 
 def make_case(task: str, size: tuple[int, ...], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(seed)
+    if task == "multilabel":
+        return 2 * smooth_noise(size, 3, random), (smooth_noise(size, 3, random) > 0).double()
     classes = 3 if task == "multiclass" else 2
     target = smooth_noise(size, classes, random).argmax(dim=1)
     logits = 2 * smooth_noise(size, classes if task == "multiclass" else 1, random)
@@ -75,3 +86,22 @@ def test_distances_reach_across_an_ignored_wall() -> None:
     assert BoundaryLoss(task="binary")(logits, target, valid).item() == pytest.approx((1.5 + 2.5) / 4)
     # the prediction fills what is labelled and so has no boundary
     assert HausdorffLoss(task="binary")(logits, target, valid).item() == pytest.approx((1.5**2 + 2.5**2) / 4)
+
+
+@pytest.mark.parametrize("build", [ClDiceLoss, SkeletonRecallLoss, BoundaryWeightedDiceLoss])
+def test_channels_with_masks_of_their_own_are_so_many_binary_tasks(build: Any) -> None:
+    logits, target = make_case("multilabel", (9, 11), 7)
+    valid = torch.ones_like(target, dtype=torch.bool)
+    valid[:, 0, 4:], valid[:, 1, :, :6], valid[:, 2] = False, False, False
+    single = [build(task="binary")(logits[:, [k]], target[:, [k]], valid[:, [k]]) for k in range(2)]
+    torch.testing.assert_close(build(task="multilabel")(logits, target, valid), sum(single) / 2)
+
+
+@pytest.mark.parametrize("build", [BoundaryLoss, HausdorffLoss])
+def test_distances_of_channels_are_averaged_over_their_labelled_voxels(build: Any) -> None:
+    logits, target = make_case("multilabel", (9, 11), 7)
+    valid = torch.ones_like(target, dtype=torch.bool)
+    valid[:, 0, 4:], valid[:, 2] = False, False
+    single = [build(task="binary")(logits[:, [k]], target[:, [k]], valid[:, [k]]) for k in range(2)]
+    expected = (4 * single[0] + 9 * single[1]) / 13
+    torch.testing.assert_close(build(task="multilabel")(logits, target, valid), expected)

@@ -52,7 +52,9 @@ def test_focal_tversky_of_gamma_one_is_tversky() -> None:
 
 def test_tversky_contains_dice_and_jaccard() -> None:
     dice = TverskyLoss(task="multiclass", alpha=0.5, beta=0.5, smooth=0.5)
-    torch.testing.assert_close(dice(LOGITS, TARGET), DiceLoss(task="multiclass", smooth=1.0)(LOGITS, TARGET))
+    torch.testing.assert_close(
+        dice(LOGITS, TARGET), DiceLoss(task="multiclass", num_classes=3, smooth=1.0)(LOGITS, TARGET)
+    )
     jaccard = TverskyLoss(task="multiclass", alpha=1.0, beta=1.0)
     torch.testing.assert_close(jaccard(LOGITS, TARGET), JaccardLoss(task="multiclass")(LOGITS, TARGET))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from volseg_core.api import UsageError
-from volseg_losses.weights import class_weights
+from volseg_losses.weights import class_weights, positive_weights
 
 
 def test_none_means_no_weights() -> None:
@@ -68,3 +68,26 @@ def test_one_number_per_class_is_needed() -> None:
 def test_weights_that_are_all_zero_are_refused() -> None:
     with pytest.raises(UsageError, match="leave nothing to learn"):
         class_weights([0, 0], None, classes=2, where="loss")
+
+
+def test_a_number_is_the_weight_of_all_channels_and_a_list_that_of_each() -> None:
+    one = positive_weights("3", None, channels=2, where="loss")
+    assert one is not None
+    assert one.tolist() == 3.0
+    both = positive_weights([3, 0.5], None, channels=2, where="loss")
+    assert both is not None
+    assert both.tolist() == [3.0, 0.5]
+    assert positive_weights(None, [9, 1], channels=1, where="loss") is None
+
+
+@pytest.mark.parametrize(("given", "expected"), [("ratio", 9.0), ("auto", 3.0)])
+def test_positive_weights_follow_from_the_voxels(given: str, expected: float) -> None:
+    weight = positive_weights(given, [900, 100], channels=1, where="loss")
+    assert weight is not None
+    assert weight.item() == pytest.approx(expected)
+
+
+def test_as_many_positive_weights_as_channels_are_needed() -> None:
+    with pytest.raises(UsageError) as raised:
+        positive_weights([1, 2], None, channels=3, where="loss 'bce'")
+    assert str(raised.value) == "loss 'bce': pos_weight [1, 2] has 2 items. Give one per channel: 3"

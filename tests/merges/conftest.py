@@ -54,7 +54,12 @@ def _build(name: str, views: int = 1, classes: int = 2, wanted: tuple[str, ...] 
     """Build a merge as the core does: with its parameters and the context that it wants."""
     component = next(item for item in volseg_merges() if item.name == name)
     names = [f"view {number}" for number in range(views)]
-    context = {"views": names, "classes": [f"class {index}" for index in range(classes)], "wanted": wanted}
+    context = {
+        "views": names,
+        "classes": [f"class {index}" for index in range(classes)],
+        "wanted": wanted,
+        "task": "multiclass",
+    }
     if name == "fusion" and not params:
         rows = np.random.default_rng(views).uniform(0, 2, (views, classes))
         params = {"weights": {view: row.tolist() for view, row in zip(names, rows, strict=True)}}

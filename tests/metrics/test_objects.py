@@ -37,9 +37,12 @@ def test_overlaps_by_hand() -> None:
     predicted = np.array([5, 5, 0, 9, 9, 9])
     true = np.array([1, 1, 1, 1, 2, 2])
     found = Overlaps.of_ids(predicted, true)
-    assert (found.pairs, found.true, found.predicted) == ([1, 1, 2, 2], [2, 4], [1, 2, 3])
+    assert (found.true.ids.tolist(), found.true.sizes.tolist()) == ([1, 2], [4, 2])
+    assert (found.predicted.ids.tolist(), found.predicted.sizes.tolist()) == ([0, 5, 9], [1, 2, 3])
+    pairs = zip(found.true.ids[found.rows], found.predicted.ids[found.columns], found.voxels, strict=True)
+    assert list(pairs) == [(1, 0, 1), (1, 5, 2), (1, 9, 1), (2, 9, 2)]
 
 
 def test_ids_may_be_as_large_as_their_type() -> None:
     ids = np.array([2**64 - 2, 7, 2**64 - 3], np.uint64)
-    assert Overlaps.of_ids(ids, ids).pairs == [1, 1, 1]
+    assert Overlaps.of_ids(ids, ids).voxels.tolist() == [1, 1, 1]

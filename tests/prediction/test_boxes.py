@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from volseg_core.errors import ResourceError, UsageError
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.blend import blend
 from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.segment import Segmenter, softmax
 from volseg_core.recipe import ComponentUse, PredictBlock
 from volseg_core.registry import load_registry
-from volseg_core.volume import ClassMap, ClassName, Normalisation, Tiling, View, box_preset
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, Tiling, View, box_preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +26,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 SPEC = ModelSpec(
-    "multiclass",
+    (HeadSpec("multiclass", ClassMap((ClassName(0, "dark"), ClassName(1, "bright")))),),
     1,
-    ClassMap((ClassName(0, "dark"), ClassName(1, "bright"))),
     Normalisation(),
     "zyx",
-    divisor=4,
-    min_size=4,
-    dims=3,
+    SizeRule.same(4, 4, 3),
 )
 DATA = np.random.default_rng(1).integers(0, 255, (1, 7, 13, 10), dtype=np.uint8)
 
@@ -228,9 +225,7 @@ def plan_of() -> Callable[..., Plan]:
     merge = ComponentUse(load_registry(builtin_only=True).catalog.find("merge", "mean"), {})
 
     def make(shape: Any = (64, 64, 64), axes: str = "zyx", window: Any = (), **rule: Any) -> Plan:
-        spec = ModelSpec(
-            "multiclass", 1, SPEC.classes, Normalisation(), axes, divisor=16, min_size=16, dims=3, window=window
-        )
+        spec = ModelSpec(SPEC.heads, 1, Normalisation(), axes, SizeRule.same(16, 16, 3), window=window)
         return make_plan(spec, PredictBlock(**rule), merge, shape, ("labels",), independent=False)
 
     return make

@@ -7,13 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from volseg_core.model import ModelFile, ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.arrays import Memory, array_specs, write_result
 from volseg_core.prediction.plan import Plan
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.recipe import PredictBlock
 from volseg_core.registry import load_registry
-from volseg_core.volume import ClassMap, ClassName, Normalisation, preset
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, preset
 from volseg_core.volume.blocks import whole_volume
 
 CLASSES = 4
@@ -46,18 +46,17 @@ class Bands:
 )
 def test_peak_is_the_state_and_the_labels_and_a_few_batches(merge, state, wanted):
     classes = ClassMap(tuple(ClassName(index, str(index)) for index in range(CLASSES)))
-    spec = ModelSpec("multiclass", 1, classes, Normalisation(), "zyx", 32, 32)
+    spec = ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), "zyx", SizeRule.same(32, 32, 2))
     plan = Plan(tuple(preset("medium")), wanted, PredictBlock(), spec)
-    model = ModelFile(None, spec, {}, "")
     data = np.random.default_rng(0).integers(0, 255, (1, *SHAPE), dtype=np.uint8)
     work = Segmenter(plan, Bands(), Normalisation().fit(data), lambda _: None)
     catalog = load_registry().catalog
-    sink = Memory(array_specs(model, SHAPE, wanted))
+    sink = Memory(array_specs(plan, SHAPE))
     block = whole_volume(SHAPE)[0]
     tracemalloc.start()
-    merging = catalog.build(catalog.find("merge", merge), {}, plan.merge_context)
+    merging = catalog.build(catalog.find("merge", merge), {}, plan.merge_context(spec.heads[0]))
     work.block(data, merging)
-    write_result(merging, block, plan, model, sink)
+    write_result(merging, spec.heads[0], block, wanted, sink)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     batch = 4 * 256 * 256 * CLASSES * 4

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from volseg_core.errors import UsageError
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.plan import check_input, make_plan
 from volseg_core.recipe import ComponentUse, PredictBlock
 from volseg_core.registry import load_registry
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 
 def spec(axes="zyx"):
     classes = ClassMap((ClassName(0, "a"), ClassName(5, "b")))
-    return ModelSpec("multiclass", 1, classes, Normalisation(), axes, 32, 64)
+    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), axes, SizeRule.same(32, 64, 2))
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,11 @@ def test_a_merge_is_told_views_classes_and_wishes(merge):
     plan = make_plan(
         spec(), PredictBlock(quality="medium"), merge, (8, 8, 8), ("labels", "variance"), independent=False
     )
-    assert plan.merge_context == {
+    assert plan.merge_context(plan.spec.heads[0]) == {
         "views": ["z,y,x", "y,z,x", "x,z,y"],
         "classes": ["a", "b"],
         "wanted": ("labels", "variance"),
+        "task": "multiclass",
     }
 
 
@@ -102,3 +103,35 @@ def test_large_planes_are_covered_by_windows(merge):
 def test_channels_must_agree():
     with pytest.raises(UsageError, match="scan.tif: has 3 channels; the model was trained on 1"):
         check_input(spec(), 3, "scan.tif", independent=False)
+
+
+def spec_of(*tasks):
+    channels = ClassMap((ClassName(0, "a"), ClassName(1, "b")))
+    heads = tuple(HeadSpec(task, channels, f"h{number}" if len(tasks) > 1 else "") for number, task in enumerate(tasks))
+    return ModelSpec(heads, 1, Normalisation(), "zyx", 32, 64)
+
+
+@pytest.mark.parametrize(("task", "gives"), [("multilabel", "probabilities"), ("regression", "values")])
+@pytest.mark.parametrize("wish", ["confidence", "entropy", "variance"])
+def test_what_only_classes_have_is_refused_of_others(merge, task, gives, wish):
+    with pytest.raises(UsageError) as caught:
+        make_plan(spec_of(task), PredictBlock(), merge, (8, 8, 8), ("labels", wish), independent=False)
+    assert str(caught.value) == (
+        f"--{wish}: is for networks that give classes; this one gives {gives}. Leave --{wish} out."
+    )
+
+
+def test_a_head_with_classes_is_enough_to_ask_for_what_they_have(merge):
+    made = make_plan(
+        spec_of("regression", "binary"), PredictBlock(), merge, (8, 8, 8), ("labels", "entropy"), independent=False
+    )
+    assert [made.wanted_of(head) for head in made.spec.heads] == [("values",), ("labels", "entropy")]
+
+
+def test_a_merge_without_values_is_refused_for_a_regression():
+    largest = ComponentUse(load_registry().catalog.find("merge", "max"), {})
+    with pytest.raises(UsageError) as caught:
+        make_plan(spec_of("regression"), PredictBlock(), largest, (8, 8, 8), ("labels",), independent=False)
+    assert str(caught.value) == (
+        "--values: merge 'max' gives labels, confidence, not values. Use another merge, such as -s predict.merge=mean."
+    )

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 import volseg_core
-from volseg_core.errors import PluginError, RecipeErrors
+from volseg_core.errors import PluginError, RecipeErrors, UsageError
 from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 
@@ -111,11 +111,39 @@ def test_a_step_that_gives_something_else_is_refused_and_nothing_is_written(trai
     assert not list(tmp_path.glob("*seg*"))
 
 
-def test_nothing_follows_instances(trained, registry):
-    with pytest.raises(RecipeErrors, match=r"'objects' gives instances, and a step that follows it takes labels"):
+def test_a_step_takes_what_the_one_before_it_gives(trained, registry):
+    with pytest.raises(RecipeErrors, match=r"'swap' takes labels, and 'objects' before it gives instances"):
         predicted(trained, registry, "objects", "swap")
 
 
 def test_a_missing_step_can_be_left_out(trained, registry):
     with pytest.raises(RecipeErrors, match=r"no postprocess named 'objcts'. Did you mean 'objects'"):
         predicted(trained, registry, "objcts")
+
+
+def test_probabilities_for_a_step_are_computed_and_not_written(trained, registry, tmp_path):
+    known = predicted(trained, registry, probabilities=True)
+    step = "{use: threshold, channel: 2, threshold: 0.3}"
+    done = predicted(trained, registry, step)
+    assert set(done.arrays) == {"labels"}
+    chosen = known.arrays["probabilities"][2].astype(np.float32) > 0.3
+    np.testing.assert_array_equal(done.labels > 0, chosen)
+    assert set(np.unique(done.labels)) == {0, known.labels[known.labels > 0].max()}
+    predicted(trained, registry, step, probabilities=True, output=tmp_path / "seg.h5")
+    with h5py.File(tmp_path / "seg.h5") as file:
+        assert sorted(file) == ["labels", "probabilities"]
+        np.testing.assert_array_equal(file["probabilities"], known.arrays["probabilities"])
+        np.testing.assert_array_equal(file["labels"], done.labels)
+
+
+def test_a_merge_that_has_no_probabilities_is_an_error_that_names_the_step(trained, registry):
+    message = r"postprocess.0: 'threshold' takes probabilities, which merge 'max' does not give. Use another merge"
+    with pytest.raises(UsageError, match=message):
+        volseg_core.predict(
+            trained.run, trained.volume, overrides=["postprocess=[threshold]", "predict.merge=max"], registry=registry
+        )
+
+
+def test_a_step_belongs_to_a_head_that_there_is(trained, registry):
+    with pytest.raises(RecipeErrors, match=r"there is no head named 'edges'. The recipe has one head, without a name"):
+        predicted(trained, registry, "{use: threshold, head: edges}")

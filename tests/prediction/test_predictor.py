@@ -118,7 +118,12 @@ def test_every_merge_gets_every_direction_in_its_place(trained, alone, merge):
     """However batches cut the views into boxes, the labels are those of the directions predicted one by one."""
     data, views = alone
     catalog = load_registry().catalog
-    context = {"views": VIEWS, "classes": ("background", "organelle", "granule"), "wanted": ("labels",)}
+    context = {
+        "views": VIEWS,
+        "classes": ("background", "organelle", "granule"),
+        "wanted": ("labels",),
+        "task": "multiclass",
+    }
     state = catalog.build(catalog.find("merge", merge), {}, context)
     state.start(data.shape, 3, 4)
     everywhere = (slice(None),) * 3

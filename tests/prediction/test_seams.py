@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import volseg_core
-from volseg_core.model import ModelSpec
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.plan import Plan
 from volseg_core.prediction.seams import VISIBLE, Seams, _Kept, measure_seams, seam_windows
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.recipe import PredictBlock
-from volseg_core.volume import ClassMap, ClassName, Normalisation, View
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ PLAIN = View()
 
 
 def plan_of(window: Any, views: Any = (PLAIN,), dims: int = 3, **rule: Any) -> Plan:
-    spec = ModelSpec("multiclass", 1, CLASSES, Normalisation(), "zyx", divisor=4, min_size=4, dims=dims)
+    spec = ModelSpec((HeadSpec("multiclass", CLASSES),), 1, Normalisation(), "zyx", SizeRule.same(4, 4, dims))
     rule = PredictBlock(window=window, **rule)
     return Plan(tuple((view, 1) for view in views), ("labels",), rule, spec)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from volseg_core.recipe.blocks import BLOCKS, DataBlock, Head, NormaliseBlock, PredictBlock, TrainBlock
+from volseg_core.recipe.blocks import BLOCKS, DataBlock, HeadBlock, NormaliseBlock, PredictBlock, TrainBlock
 from volseg_core.recipe.layers import dotted
 from volseg_core.recipe.messages import translate
 
@@ -83,11 +83,15 @@ def test_a_block_written_out_reads_as_itself() -> None:
             "here: clip [0, 101] are percentiles for zscore; they must be within 0 and 100.",
         ),
         (
-            Head,
+            HeadBlock,
             {"task": "binary", "classes": ["a", "b", "c"]},
             "here: task 'binary' with 3 classes; binary has two, multiclass two or more.",
         ),
-        (Head, {"classes": ["a"]}, "here: task 'multiclass' with 1 classes; binary has two, multiclass two or more."),
+        (
+            HeadBlock,
+            {"classes": ["a"]},
+            "here: task 'multiclass' with 1 classes; binary has two, multiclass two or more.",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_the_value_and_the_rule(block: Any, content: Any, message: str) -> None:

@@ -113,6 +113,6 @@ def test_all_that_is_wrong_is_said_at_once(registry: Callable[..., Any]) -> None
 def test_the_recipe_patches_is_3d_and_complete() -> None:
     registry = load_registry(builtin_only=True)
     recipe = resolve_recipe(registry, "volseg/patches")
-    assert (recipe.head.dims, recipe.data.window, recipe.predict.overlap) == (3, "auto", 0.5)
+    assert (recipe.header.dims, recipe.data.window, recipe.predict.overlap) == (3, "auto", 0.5)
     assert recipe.architecture.provided.id == "volseg/unet3d"
     assert recipe.encoder is None

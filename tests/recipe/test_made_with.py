@@ -127,5 +127,5 @@ def test_volsegs_own_version_matters_to_training_and_where_it_is_frozen(registry
 def test_a_recipe_that_says_nothing_of_versions_is_not_held_to_any(registry, caplog):
     made = registry(others={"volseg-acme": MERGES})
     with caplog.at_level(logging.WARNING, "volseg"):
-        assert resolve_recipe(made, {"name": "r", "loss": ["volseg-acme/rim"]}, frozen=True).losses
+        assert resolve_recipe(made, {"name": "r", "loss": ["volseg-acme/rim"]}, frozen=True).heads[0].losses
     assert caplog.messages == []

@@ -37,7 +37,7 @@ def test_an_empty_recipe_is_complete(registry: Make) -> None:
     assert recipe.name == "test"
     assert recipe.architecture.provided.id == "volseg/unet"
     assert recipe.encoder.params == {"weights": "imagenet"}
-    assert [use.where for use in recipe.losses] == ["loss.0", "loss.1"]
+    assert [use.where for use in recipe.heads[0].losses] == ["loss.0", "loss.1"]
     assert set(origins(recipe).values()) == {"default"}
 
 
@@ -53,7 +53,7 @@ def test_values_come_from_default_then_defaults_then_the_chain_then_set(registry
     )
     recipe = resolve(made, find_recipe(made, "top"), ["train.lr=1e-1"])
     assert (recipe.train.epochs, recipe.train.batch, recipe.train.lr) == (3, 2, 0.1)
-    assert recipe.losses[0].params == {"smooth": 1.0, "squared": False}
+    assert recipe.heads[0].losses[0].params == {"smooth": 1.0, "squared": False}
     found = origins(recipe)
     assert found["train.epochs"] == "base"
     assert found["train.batch"] == "top"
@@ -66,7 +66,7 @@ def test_values_come_from_default_then_defaults_then_the_chain_then_set(registry
 
 def test_what_a_recipe_says_lies_above_defaults(registry: Make) -> None:
     made = registry({"defaults": {"loss/volseg/dice": {"smooth": 1.0}}})
-    assert resolved(made, {"loss": [{"use": "dice", "smooth": 2}]}).losses[0].params["smooth"] == 2.0
+    assert resolved(made, {"loss": [{"use": "dice", "smooth": 2}]}).heads[0].losses[0].params["smooth"] == 2.0
 
 
 def test_null_takes_a_value_back_to_below(registry: Make) -> None:
@@ -78,7 +78,7 @@ def test_null_takes_a_value_back_to_below(registry: Make) -> None:
         "loss.dice.smooth=null",
     )
     assert recipe.train.epochs == 20
-    assert recipe.losses[0].params["smooth"] == 1.0
+    assert recipe.heads[0].losses[0].params["smooth"] == 1.0
 
 
 def test_null_is_the_value_of_an_optional_parameter(registry: Make) -> None:
@@ -91,7 +91,7 @@ def test_null_brings_back_what_every_recipe_needs(registry: Make) -> None:
     recipe = resolved(registry(), {"predict": None, "data": {"augment": None}, "loss": None})
     assert recipe.merge.provided.id == "volseg/mean"
     assert recipe.augment.provided.id == "volseg/standard"
-    assert len(recipe.losses) == 2
+    assert len(recipe.heads[0].losses) == 2
 
 
 ENCODED = {"model": {"use": "unet", "depth": 4, "encoder": {"use": "resnet18", "weights": "own"}}}
@@ -160,7 +160,10 @@ def test_the_default_encoder_is_not_forced_on_an_architecture_that_can_do_withou
         ({"data": 5}, "data: 5 is not a mapping."),
         ({"trian": {}}, "trian: 'trian' is not in a recipe. Did you mean 'train'?"),
         ({"train": {"lrr": 1}}, "train.lrr: 'lrr' is not in 'train'. Did you mean 'lr'?"),
-        ({"task": "binry"}, "task: 'binry' is not one of multiclass, binary. Did you mean 'binary'?"),
+        (
+            {"task": "binry"},
+            "task: 'binry' is not one of multiclass, binary, multilabel, regression. Did you mean 'binary'?",
+        ),
         ({"classes": ["a"]}, "recipe: task 'multiclass' with 1 classes; binary has two, multiclass two or more."),
     ],
 )
@@ -201,7 +204,7 @@ def test_all_mistakes_are_reported_at_once_and_each_once(registry: Make) -> None
 def test_defaults_of_a_plugin_that_did_not_load_are_left_alone(registry: Make) -> None:
     made = registry({"defaults": {"loss/volseg-acme/x": {"a": 1}}})
     made.plugins.records[0].fail("broken", "for this test")
-    assert resolved(made, {}).losses
+    assert resolved(made, {}).heads[0].losses
 
 
 def test_a_wrong_value_in_defaults_is_reported_there(registry: Make) -> None:
@@ -241,7 +244,7 @@ def test_the_round_trip_holds_with_and_without_an_encoder(registry: Make, model:
 def test_name_and_summary_are_not_inherited(registry: Make) -> None:
     made = registry({"recipes": {"base": {"name": "b", "summary": "Base.", "made_with": {"x": "1"}}}})
     recipe = resolved(made, {"extends": "base"})
-    assert (recipe.name, recipe.head.summary, recipe.head.made_with) == ("test", "", {})
+    assert (recipe.name, recipe.header.summary, recipe.header.made_with) == ("test", "", {})
 
 
 def test_options_of_the_command_lie_between_recipe_and_set(registry: Make) -> None:
@@ -268,9 +271,9 @@ def test_a_deprecated_component_is_said(registry: Make, caplog: pytest.LogCaptur
 
 def test_defaults_of_a_descriptor_are_never_shared(registry: Make) -> None:
     made = registry()
-    first = resolved(made, {"metrics": ["surface"]}).metrics[0].params
+    first = resolved(made, {"metrics": ["surface"]}).heads[0].metrics[0].params
     first["spacing"].append(4)
-    assert resolved(made, {"metrics": ["surface"]}).metrics[0].params["spacing"] == [1.0, 1.0, 1.0]
+    assert resolved(made, {"metrics": ["surface"]}).heads[0].metrics[0].params["spacing"] == [1.0, 1.0, 1.0]
 
 
 def test_one_component_is_resolved_outside_a_recipe(registry: Make) -> None:

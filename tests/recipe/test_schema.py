@@ -58,6 +58,10 @@ def test_the_registry_of_the_repository_and_the_starter_validate(valid, text):
         "{loss: dice}",
         "{loss: [ce, volseg/dice, {use: dice, weight: 0.5, start_epoch: 3, smooth: 1}]}",
         "{model: {encoder: resnet34}}",
+        "{task: multilabel, target: boundaries, classes: [rim]}",
+        "{task: regression, target: {use: distance}, loss: mae, data: {sampler: grid}}",
+        "{heads: {cells: {classes: {bg: 0, cell: 1}, weight: 2}, rims: {task: multilabel, target: boundaries}}}",
+        "{heads: {rims: {task: multilabel, loss: [{use: bce, weight: 2}], metrics: dice, weight: null}, old: null}}",
         "{model: {use: volseg/unet, encoder: {use: resnet34, weights: null}}}",
         "{data: {window: 128, sampler: balanced, axes: [z, y], ignore: 255, train: a.h5, labels: [a.h5]}}",
         "{data: {reader: hdf5, augment: {use: none}}}",
@@ -106,6 +110,12 @@ def test_what_volseg_takes_validates(valid, recipe):
         "recipes: {r: {predict: {merge: {use: mean, power: 2}}}}",
         "recipes: {r: {task: segmentation}}",
         "recipes: {r: {abstract: maybe}}",
+        "recipes: {r: {target: boundariess}}",
+        "recipes: {r: {heads: [a]}}",
+        "recipes: {r: {heads: {a: {taks: binary}}}}",
+        "recipes: {r: {heads: {a: {weight: -1}}}}",
+        "recipes: {r: {heads: {a: {loss: [dicee]}}}}",
+        "recipes: {r: {heads: {a: {target: {use: affinities, offset: 1}}}}}",
     ],
 )
 def test_a_mistake_does_not(valid, text):

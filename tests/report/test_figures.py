@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import matplotlib.image
 import numpy as np
+import pytest
 
-from volseg_core.report.figures import Example, draw_curves, draw_examples
+from volseg_core.report.figures import Example, draw_curves, draw_examples, draw_values
 
 
 def test_examples_paint_errors_red(tmp_path):
@@ -29,3 +30,26 @@ def test_curves_accept_missing_scores(tmp_path):
     ]
     draw_curves(rows, tmp_path / "curves.png")
     assert matplotlib.image.imread(tmp_path / "curves.png").std() > 0.01
+
+
+def differences(example, path):
+    """Return how bright the fourth picture, the difference, is on average."""
+    draw_values([example], "depth", path)
+    picture = matplotlib.image.imread(path)[..., :3]
+    return float(picture[30:-5, -picture.shape[1] // 4 + 10 : -10].mean())
+
+
+def test_values_are_drawn_beside_their_difference(tmp_path):
+    truth = np.linspace(-500, 1500, 32 * 48).reshape(32, 48)
+    image = np.full((32, 48), 0.5)
+    right, wrong = (Example("slice", image, truth, truth + by) for by in (0, 1800))
+    assert differences(wrong, tmp_path / "a.png") > differences(right, tmp_path / "b.png") + 0.3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("known", [0, 1])
+def test_values_without_truth_or_of_one_number_are_drawn(tmp_path, known):
+    truth = np.full((32, 48), np.nan)
+    truth[:known] = 3
+    draw_values([Example("slice", np.zeros((32, 48)), truth, np.ones((32, 48)))], "depth", tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 0

@@ -24,6 +24,7 @@ from volseg_core.scaffold.components import (
     postprocess,
     reader,
     runtime,
+    target,
     writer,
 )
 
@@ -51,6 +52,7 @@ def test_the_binary_loss_scores_the_foreground() -> None:
 
 @pytest.mark.parametrize(("dims", "size"), [(2, (16, 20)), (3, (16, 16, 20))])
 def test_the_network_keeps_the_size_and_sees_its_neighbourhood(dims: int, size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
     network = architecture.ComponentClass(width=4, in_channels=2, num_classes=3, dims=dims).eval()
     image = torch.zeros(1, 2, *size)
     still = network(image)
@@ -224,6 +226,13 @@ def test_the_augmentation_mirrors_both_and_blanks_a_box_of_the_image() -> None:
     same, labels_too = augmentation.ComponentClass(p=0)(image, labels, 7)
     np.testing.assert_array_equal(same, image)
     np.testing.assert_array_equal(labels_too, labels)
+
+
+def test_the_target_marks_what_is_deep_in_an_object_and_leaves_open_what_is_not_known() -> None:
+    row = np.array([[0, 0, 1, 1, 1, 1, 1, 2, 2, 2, -1, 2]], np.int32).repeat(3, axis=0)
+    (made,) = target.ComponentClass(depth=1)(row)
+    assert np.isnan(made[[0, 2]]).all()
+    np.testing.assert_array_equal(made[1], [math.nan, 0, 0, 1, 1, 1, 0, 0, 1, *[math.nan] * 3])
 
 
 def test_the_generator_draws_balls_that_are_brighter() -> None:

@@ -38,9 +38,9 @@ def test_a_check_lists_all_problems_as_sentences(subject: Callable[..., Any], wr
         "- A component states the licence of its code, but licence is empty. Set licence to an SPDX identifier such as "
         "'MIT'. [descriptor.licence]\n"
         "- The tasks are among those that a recipe can have, but 'classes' is not one of binary, multiclass, "
-        "multilabel, affinities, regression, distance, instance. Leave tasks empty for a component that serves any. "
+        "multilabel, regression. Leave tasks empty for a component that serves any. "
         "[descriptor.tasks]\n"
-        "- It returns integers of the shape of the labels, but labels of shape (6, 7, 8) become float64 of shape "
+        "- It returns integers of the shape (Z, Y, X), but labels of shape (6, 7, 8) become float64 of shape "
         "(6, 7, 8). Crop nothing, and convert to an integer type. [postprocess.shape]"
     )
     assert str(caught.value).splitlines()[1:] == [f"- {problem}" for problem in problems(wrong_twice)]

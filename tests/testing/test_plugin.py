@@ -107,7 +107,7 @@ def test_the_problems_of_its_components_are_told_with_their_names(install: Calla
     install(**{"volseg_acme/keep.py": KEEP.replace("labels.copy()", "labels * 0.5")})
     (problem,) = check_plugin("volseg-acme")
     assert problem == (
-        "postprocess/keep: It returns integers of the shape of the labels, but labels of shape (6, 7, 8) become "
+        "postprocess/keep: It returns integers of the shape (Z, Y, X), but labels of shape (6, 7, 8) become "
         "float64 of shape (6, 7, 8). Crop nothing, and convert to an integer type. [postprocess.shape]"
     )
 

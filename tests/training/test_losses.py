@@ -10,9 +10,13 @@ import torch
 from volseg_core.api import Loss, hookimpl
 from volseg_core.catalog import Catalog
 from volseg_core.errors import UsageError
+from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.recipe import ComponentUse
-from volseg_core.training.losses import WeightedLoss
+from volseg_core.recipe.assembled import Head
+from volseg_core.recipe.blocks import NamedHeadBlock
+from volseg_core.training.losses import SumOfHeads, WeightedLoss, supervised
 from volseg_core.training.targets import predicted_class, to_target
+from volseg_core.volume import ClassMap, ClassName, Normalisation
 
 
 def catalog_of(*losses: Loss) -> Catalog:
@@ -91,3 +95,95 @@ def test_targets_of_the_tasks():
 def test_predicted_classes():
     assert predicted_class("binary", torch.tensor([[[-1.0, 2.0]]])).tolist() == [[0, 1]]
     assert predicted_class("multiclass", torch.tensor([[[0.0, 2.0], [1.0, 0.0]]])).tolist() == [[1, 0]]
+
+
+# --- heads and supervised outputs ---------------------------------------------------------------------------------
+
+
+def value_loss(name="squares"):
+    """A masked loss that is the mean square of output less target on what is known."""
+    return Loss(name=name, target="collections:OrderedDict", summary="", ignore="mask")
+
+
+def masked(output, target, valid):
+    return ((output - target) * valid).square().sum() / valid.sum().clamp(min=1)
+
+
+def of_task(task, count, name):
+    loss = weighted(value_loss(), task=task)
+    loss.terms = [masked]
+    head = HeadSpec(task, ClassMap(tuple(ClassName(number, f"{number}") for number in range(count))), name)
+    return head, loss
+
+
+def sum_of(*parts, weights):
+    heads = [
+        Head(spec.name, NamedHeadBlock(task=spec.task, weight=weight), (), ())
+        for (spec, _), weight in zip(parts, weights, strict=True)
+    ]
+    spec = ModelSpec(tuple(head for head, _ in parts), 1, Normalisation(), "zyx", 8, 8)
+    return SumOfHeads(spec, heads, [loss for _, loss in parts])
+
+
+VALUES = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+TRUTH = [torch.zeros(2, 1, 4, 4), torch.ones(2, 2, 4, 4)]
+
+
+def test_each_head_is_judged_on_its_channels_and_weighs():
+    total, parts = sum_of(of_task("regression", 1, "a"), of_task("regression", 2, "b"), weights=(2, 0.5))(
+        [VALUES], TRUTH
+    )
+    first, second = VALUES[:, :1].square().mean(), (VALUES[:, 1:] - 1).square().mean()
+    torch.testing.assert_close(total, 2 * first + 0.5 * second)
+    torch.testing.assert_close(parts, {"a/squares": first, "b/squares": second})
+    _, parts = sum_of(of_task("regression", 1, ""), weights=(1,))([VALUES[:, :1]], TRUTH[:1])
+    assert list(parts) == ["squares"], "an only head has no name"
+
+
+def test_targets_beyond_those_of_the_heads_are_left_alone():
+    made = sum_of(of_task("regression", 3, "a"), weights=(1,))
+    once, _ = made([VALUES], [torch.zeros(2, 3, 4, 4)])
+    again, _ = made([VALUES], [torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.int64)])
+    torch.testing.assert_close(once, again)
+
+
+def test_all_supervised_outputs_count_and_the_final_one_is_told():
+    made = sum_of(of_task("regression", 3, "a"), weights=(1,))
+    target = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(3))
+    coarse = VALUES[..., :2, :2] + 1
+    total, parts = made([VALUES, 2 * VALUES, coarse], [target])
+    single = [made([output], [truth])[0] for output, truth in (
+        (VALUES, target), (2 * VALUES, target), (coarse, target[..., 1::2, 1::2]),
+    )]  # fmt: skip
+    torch.testing.assert_close(total, sum(single))
+    torch.testing.assert_close(parts["a/squares"], single[0])
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_what_is_not_known_counts_for_nothing(task):
+    made = sum_of(of_task(task, 3, "a"), weights=(1,))
+    target = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(3))
+    target[0, 1] = float("nan")
+    output = VALUES.clone().requires_grad_()
+    total, _ = made([output], [target])
+    total.backward()
+    known = ~torch.isnan(target)
+    torch.testing.assert_close(total.detach(), (VALUES - target)[known].square().mean())
+    assert (output.grad[0, 1] == 0).all()
+
+
+def test_losses_learn_the_epoch_and_start_when_it_is_theirs():
+    made = sum_of(of_task("regression", 3, "a"), weights=(1,))
+    made.losses[0].starts = [2]
+    assert made([VALUES], [torch.zeros(2, 3, 4, 4)])[0] == 0
+    made.set_epoch(2)
+    assert made([VALUES], [torch.zeros(2, 3, 4, 4)])[0] > 0
+
+
+def test_a_network_offers_its_outputs_or_has_one():
+    class Deep(torch.nn.Identity):
+        def supervised(self, image):
+            return [image, 2 * image]
+
+    assert len(supervised(torch.nn.Identity(), VALUES)) == 1
+    assert torch.equal(supervised(Deep(), VALUES)[1], 2 * VALUES)

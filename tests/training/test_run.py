@@ -193,7 +193,7 @@ def test_fine_tuning_replaces_the_head_for_other_classes(trained, tmp_path, capl
         )
     assert "segmentation_head.0.weight" in caplog.text
     assert "start anew" in caplog.text
-    assert len(read_model(run.folder).spec.classes) == 2
+    assert len(read_model(run.folder).spec.heads[0].classes) == 2
 
 
 def test_fine_tuning_starts_from_the_weights_it_is_given(trained, tmp_path):
@@ -232,7 +232,7 @@ def test_arrays_train_as_files_do_and_are_not_changed(tmp_path):
         "slices", data=tmp_path / "v.h5", labels=tmp_path / "v.h5", output=tmp_path / "b", overrides=overrides
     )
     assert same.model_id == run.model_id
-    assert read_model(run.folder).spec.classes.ignore == (255,)
+    assert read_model(run.folder).spec.heads[0].classes.ignore == (255,)
 
 
 def test_binary_task_trains_one_logit_and_predicts_both_ids(tmp_path):
@@ -266,7 +266,7 @@ def test_several_volumes_share_one_map_of_ids(tmp_path):
         output=tmp_path / "run",
         overrides=["model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=1", "train.steps=2"],
     )
-    assert [item.id for item in read_model(run.folder).spec.classes.classes] == [0, 1, 2]
+    assert [item.id for item in read_model(run.folder).spec.heads[0].classes.classes] == [0, 1, 2]
 
 
 def test_fewer_slices_than_a_batch_train(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from volseg_core.volume import Tiling, pad_to, padded_size, reflected
+from volseg_core.volume import SizeRule, Tiling, pad_to, padded_size, reflected
 from volseg_core.volume.windows import BLENDS
 
 
@@ -132,6 +132,39 @@ def test_a_padded_size_is_the_least_multiple(size: int, divisor: int, minimum: i
     padded = padded_size(size, divisor, minimum)
     assert padded % divisor == 0
     assert padded >= max(size, minimum) > padded - divisor
+
+
+AXES = st.tuples(*[st.integers(1, 40)] * 3)
+RULES = st.builds(SizeRule, AXES, AXES)
+
+
+@given(RULES, AXES)
+def test_a_rule_of_sizes_counts_for_each_axis_by_itself(rule: SizeRule, shape: tuple[int, ...]) -> None:
+    padded = rule.padded(shape)
+    assert padded == tuple(map(padded_size, shape, rule.divisor, rule.least))
+    assert rule.suits(padded)
+    assert rule.suits(shape) == (shape == padded)
+
+
+@given(RULES, RULES, AXES)
+def test_what_two_rules_take_is_what_each_takes(one: SizeRule, two: SizeRule, shape: tuple[int, ...]) -> None:
+    both = one.joined(two)
+    assert both.suits(shape) == (one.suits(shape) and two.suits(shape))
+    assert one.suits(both.padded(shape))
+    assert two.suits(both.padded(shape))
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (SizeRule.same(32, 32, 2), "multiples of 32"),
+        (SizeRule.same(8, 20, 3), "multiples of 8, 24 or more"),
+        (SizeRule((1, 4, 4), (1, 1, 1)), "multiples of 1 x 4 x 4"),
+        (SizeRule((1, 1, 1), (2, 16, 16)), "multiples of 1, 2 x 16 x 16 or more"),
+    ],
+)
+def test_a_rule_of_sizes_says_what_it_is(rule: SizeRule, text: str) -> None:
+    assert str(rule) == text
 
 
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.tuples(*[st.integers(0, 8)] * 3), st.tuples(*[st.integers(1, 12)] * 3))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from volseg_core.advice.findings import Finding, Level, times
 from volseg_core.advice.images import check_image
-from volseg_core.advice.labels import check_ids, check_planes
+from volseg_core.advice.labels import VALUES, check_ids, check_planes, kind_of
 from volseg_core.advice.placement import FEWEST, agreement
 from volseg_core.advice.survey import metres, survey_image, survey_labels
 from volseg_core.data.files import VolumeLike, open_volume
@@ -50,16 +50,14 @@ def _pair(image: VolumeSource, ids: VolumeSource, ignore: tuple[int, ...]) -> It
     yield from check_image(seen)
     values = list(check_ids(found, ignore))
     yield from values
-    if not any(item.level == "fatal" for item in (*shape, *values)) and not seen.not_finite:
+    trusted = not any(item.level == "fatal" for item in (*shape, *values)) and not seen.not_finite
+    if trusted and kind_of(found, ignore)[0] != VALUES:
         yield from check_planes(found, ignore)
         yield from _place(image, ids, seen, found, ignore)
 
 
 def check_shape(image: VolumeSource, ids: VolumeSource) -> Iterator[Finding]:
     """Yield whether image and labels have the same voxels."""
-    if ids.channels != 1:
-        why = "a voxel has one label"
-        yield Finding("fatal", f"the labels have {ids.channels} channels", why, "Save one channel of class ids")
     if image.shape == ids.shape:
         yield Finding("ok", f"shape {times(image.shape)} of image and labels")
         return

@@ -17,21 +17,36 @@ _NO_LABEL = 255
 _MOST_IGNORED = 0.95
 _SHOWN = 6
 
+CLASSES, OBJECTS, VALUES = "classes", "objects", "values"
+HINTS = {
+    OBJECTS: "Give the recipe a target that is made of objects, such as task: multilabel, target: boundaries",
+    VALUES: "A recipe learns them as they are with task: regression, or with task: multilabel if they are 0 or 1",
+}
+"""What recipes do with labels that are no ids of classes."""
+
+
+def kind_of(found: LabelSurvey, ignore: tuple[int, ...]) -> tuple[str, str]:
+    """Return what labels look like, classes, objects or values, and by what."""
+    if found.channels != 1:
+        return VALUES, f"the labels have {found.channels} channels"
+    if found.fractions:
+        return VALUES, f"the labels are {found.dtype} with values that are no whole numbers"
+    if found.crowded or len(found.classes(ignore)) > _MOST_IDS:
+        return OBJECTS, f"the labels have more than {_MOST_IDS} ids"
+    return CLASSES, ""
+
 
 def check_ids(found: LabelSurvey, ignore: tuple[int, ...]) -> Iterator[Finding]:
     """Yield whether the ids can be classes, and how many voxels each has."""
-    if found.fractions:
-        what = f"the labels are {found.dtype} with values that are no whole numbers"
-        yield Finding("fatal", what, "these are intensities or probabilities, not ids", "Check the dataset, FILE:/PATH")
+    kind, what = kind_of(found, ignore)
+    if kind != CLASSES:
+        yield Finding("note", what, f"they look like {kind}, not like ids of classes", HINTS[kind])
         return
     if found.dtype.kind not in "biu":
         what = f"the labels are {found.dtype}"
-        yield Finding("fatal", what, "class ids must be integers", "Convert the file to uint8 or uint16")
+        hint = "Convert the file to uint8 or uint16, or learn values with task: regression"
+        yield Finding("fatal", what, "class ids must be integers", hint)
     classes = found.classes(ignore)
-    if found.crowded or len(classes) > _MOST_IDS:
-        what = f"the labels have more than {_MOST_IDS} ids"
-        yield Finding("fatal", what, "these are instances, and a recipe trains classes", "Give a volume of class ids")
-        return
     if negative := [item for item in classes if item < 0]:
         what = f"{count(len(negative), 'id')} below 0 ({listed(negative)})"
         yield Finding(
@@ -50,10 +65,8 @@ def _classes(found: LabelSurvey, classes: dict[int, int]) -> Iterator[Finding]:
     voxels = sum(found.ids.values())
     labelled = sum(classes.values())
     if len(classes) > _MANY_IDS or _scattered(classes):
-        why = "if they are instances, each would become a class of its own"
-        yield Finding(
-            "note", f"the labels have {len(classes)} ids", why, "For objects give 0 and 1, or 0, inside and border"
-        )
+        why = "if they are objects, each would become a class of its own"
+        yield Finding("note", f"the labels have {len(classes)} ids", why, f"If so: {HINTS[OBJECTS]}")
     else:
         shares = ", ".join(
             f"{found.names.get(item, item)} {percent(count / labelled)}" for item, count in classes.items()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from volseg_core.advice.case import GIB, IGNORE, Case, Machine
 from volseg_core.advice.check import check_shape
-from volseg_core.advice.labels import check_ids
+from volseg_core.advice.labels import CLASSES, HINTS, check_ids, kind_of
 from volseg_core.advice.survey import survey_image, survey_labels
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.errors import DataError
@@ -41,6 +41,10 @@ def suggest(registry: Registry, data: VolumeLike, labels: VolumeLike, machine: M
     """
     with open_volume(registry.catalog, data, "data") as image, open_volume(registry.catalog, labels, "labels") as ids:
         found = survey_labels(ids, class_names(ids.attributes))
+        kind, what = kind_of(found, IGNORE)
+        if kind != CLASSES:
+            what = f"{what}, which look like {kind}; suggestions are for classes"
+            raise DataError(ids.grid.source or "labels", what, HINTS[kind])
         for finding in (*check_shape(image, ids), *check_ids(found, IGNORE)):
             if finding.level == "fatal":
                 raise DataError(ids.grid.source or "labels", finding.what, finding.hint)
@@ -85,7 +89,7 @@ def _shares(case: Case) -> Iterator[str]:
     for item, count in list(classes.items())[:_MANY_CLASSES]:
         yield f"{case.labels.names.get(item, item)} {100 * count / total:.3g} %"
     if len(classes) > _MANY_CLASSES:
-        yield f"{len(classes)} ids in all: if they are instances, label inside and border instead"
+        yield f"{len(classes)} ids in all: if they are objects, give a target such as boundaries"
     if IGNORE[0] in case.labels.ids:
         yield f"{100 * (1 - total / sum(case.labels.ids.values())):.3g} % have no label"
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("volseg_core.cli.train:train", "Train a network on labelled volumes."),
     "tune": ("volseg_core.cli.tune:tune", "Search keys of a recipe for the best score."),
     "predict": ("volseg_core.cli.predict:predict", "Segment a volume with a trained model."),
+    "postprocess": ("volseg_core.cli.postprocess:postprocess", "Turn a finished prediction into objects."),
     "export": ("volseg_core.cli.export:export", "Write a trained model as one ONNX file."),
     "verify": ("volseg_core.cli.export:verify", "Check an ONNX file against the trained network."),
     "fit-merge": ("volseg_core.cli.fit_merge:fit_merge", "Learn how far to trust each direction, per class."),

@@ -11,9 +11,11 @@ from volseg_core.cli.context import registry_of, start_output, verbosity
     epilog="Example: volseg evaluate --prediction seg.h5 --labels truth.h5:/labels --metric dice --metric surface-dice "
     "-s surface-dice.tolerance=2 --json scores.json"
 )
-@click.option("--prediction", metavar="FILE[:/PATH]", required=True, help="The segmentation.")
+@click.option("--prediction", metavar="FILE[:/PATH]", required=True, help="The segmentation; floats are probabilities.")
 @click.option("--labels", metavar="FILE[:/PATH]", required=True, help="The truth.")
-@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="A metric; default dice and iou. Repeatable.")
+@click.option(
+    "--metric", "metrics", metavar="NAME", multiple=True, help="A metric; default dice and iou; see docs. Repeatable."
+)
 @click.option(
     "-s",
     "--set",
@@ -29,6 +31,7 @@ from volseg_core.cli.context import registry_of, start_output, verbosity
     help="Probabilities, for metrics of them; default: what predict wrote beside the prediction.",
 )
 @click.option("--instances", is_flag=True, help="The ids are those of objects (0 for none), not of classes.")
+@click.option("--values", is_flag=True, help="Numbers are compared (a regression), not ids.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the scores here.")
 @verbosity
 @click.pass_context
@@ -41,6 +44,7 @@ def evaluate(
     ignore: tuple[int, ...],
     probabilities: str | None,
     instances: bool,
+    values: bool,
     json_file: str | None,
     quiet: bool,
     verbose: bool,
@@ -59,6 +63,7 @@ def evaluate(
         overrides=assignments,
         probabilities=probabilities,
         instances=instances,
+        values=values,
         registry=registry,
         progress=progress,
     )

@@ -12,6 +12,9 @@ from volseg_core.discovery import BUILTIN
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from volseg_core.data.files import VolumeSource
+    from volseg_core.model import ModelSpec
+
 
 @click.command(epilog="Example: volseg inspect runs/em    volseg inspect scan.tif")
 @click.argument("item", metavar="MODEL|VOLUME")
@@ -66,16 +69,14 @@ def _model(ctx: click.Context, path: Path) -> dict[str, Any]:
         "model": str(model.path),
         "id": model.id,
         "recipe": recipe["name"],
-        "task": model.spec.task,
-        "classes": {item.name: f"(id {item.id})" for item in model.spec.classes.classes},
+        **_heads(model.spec),
         "network": f"{recipe['model']['use']}, encoder {encoder}",
         "networks": model.spec.members,
         "dimensions": model.spec.dims,
         "channels": model.spec.in_channels,
         "axes": ", ".join(model.spec.axes),
         "window": list(model.spec.window) or "any",
-        "divisor": model.spec.divisor,
-        "minimum size": model.spec.min_size,
+        "sizes": str(model.spec.sizes),
         "normalisation": f"{model.spec.normalisation.kind}, clip {list(model.spec.normalisation.clip)}",
         "spacing": model.spec.spacing,
         "unit": model.spec.unit or "unknown",
@@ -84,9 +85,20 @@ def _model(ctx: click.Context, path: Path) -> dict[str, Any]:
     }
 
 
+def _heads(spec: ModelSpec) -> dict[str, Any]:
+    """Return task and classes, or channels, of every head."""
+    facts: dict[str, Any] = {}
+    for head in spec.heads:
+        facts[f"{head.name} task".strip()] = head.task
+        named = {item.name: f"(id {item.id})" for item in head.classes.classes}
+        facts[f"{head.name} {'classes' if head.of_classes else 'channels'}".strip()] = (
+            named if head.of_classes else list(named)
+        )
+    return facts
+
+
 def _volume(ctx: click.Context, item: str, role: str) -> dict[str, Any]:
     from volseg_core.data.files import open_volume
-    from volseg_core.volume.labels import find_ids
 
     with open_volume(registry_of(ctx).catalog, item, role) as source:
         facts: dict[str, Any] = {
@@ -102,5 +114,19 @@ def _volume(ctx: click.Context, item: str, role: str) -> dict[str, Any]:
         plane = source.read((slice(middle, middle + 1), slice(0, source.shape[1]), slice(0, source.shape[2])))
         facts["middle plane"] = f"minimum {plane.min()}, maximum {plane.max()}, mean {plane.mean():.4g}"
         if role == "labels":
-            facts["ids"] = {str(key): f"({count} voxels)" for key, count in find_ids(source.read()[0], item).items()}
+            facts |= _labels(source)
     return facts
+
+
+def _labels(source: VolumeSource) -> dict[str, Any]:
+    """Return the ids of labels with their voxels, or what labels look like that are no ids of classes."""
+    from volseg_core.errors import DataError
+    from volseg_core.volume.labels import find_ids
+
+    if source.channels != 1 or source.dtype.kind not in "biu":
+        return {"values": "no ids of classes: for task regression, or multilabel if they are 0 or 1"}
+    try:
+        found = find_ids(source.read()[0], source.grid.source)
+    except DataError as error:
+        return {"ids": error.what}
+    return {"ids": {str(key): f"({count} voxels)" for key, count in found.items()}}

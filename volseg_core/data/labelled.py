@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from volseg_core.data.files import VolumeLike, open_volume
-from volseg_core.errors import DataError
-from volseg_core.volume import ClassMap, ClassName, Grid, Normalisation
+from volseg_core.data.lazy import held, mapped, too_large
+from volseg_core.data.truth import holds_ids
+from volseg_core.data.values import LARGE_ID, made_head, named_classes, object_ids, value_head, value_truth
+from volseg_core.errors import DataError, UsageError
+from volseg_core.model import HeadSpec
+from volseg_core.recipe.layers import HEADS
+from volseg_core.tasks import CLASS_TASKS
+from volseg_core.volume import ClassMap, Grid, Normalisation, Volume
 from volseg_core.volume.grid import pieces
-from volseg_core.volume.labels import class_names, find_ids
+from volseg_core.volume.labels import IGNORED, class_names, find_ids
+from volseg_core.volume.resample import resample, resampled_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from volseg_core.catalog import Catalog
+    from volseg_core.data.values import New
     from volseg_core.recipe import Recipe
+    from volseg_core.recipe.assembled import Head
+    from volseg_core.recipe.blocks import HeadBlock
     from volseg_core.volume.normalise import Normaliser
+
+    Array = np.ndarray[Any, Any]
 
 log = logging.getLogger("volseg")
 
@@ -28,12 +41,18 @@ _WHERE = "labels"
 
 @dataclass(frozen=True)
 class Labelled:
-    """A volume with its labels: ``data`` (C, Z, Y, X) as stored, ``labels`` (Z, Y, X) class indices, -1 = none."""
+    """A volume with its labels: ``data`` (C, Z, Y, X) as stored, ``labels`` (Z, Y, X) class indices, -1 = none.
 
-    data: np.ndarray[Any, Any]
-    labels: np.ndarray[Any, Any]
+    Windows are laid by ``labels``. What they teach is ``truth`` (K, Z, Y, X): ids, or values with NaN where there is
+    none; without it the class indices themselves. Windows come from it ``weight`` times as often as they would.
+    """
+
+    data: Array
+    labels: Array
     normaliser: Normaliser
     grid: Grid
+    truth: Array | None = None
+    weight: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -41,14 +60,19 @@ class Labelled:
         z, y, x = self.labels.shape
         return z, y, x
 
+    @property
+    def taught(self) -> Array:
+        """The truth (K, Z, Y, X) that targets are made of."""
+        return self.labels[np.newaxis] if self.truth is None else self.truth
+
 
 @dataclass(frozen=True)
 class _Pair:
-    """An image (C, Z, Y, X) and its label ids (Z, Y, X), as they were read."""
+    """An image (C, Z, Y, X) and its labels (K, Z, Y, X), as they were read."""
 
-    image: np.ndarray[Any, Any]
+    image: Array
     grid: Grid
-    ids: np.ndarray[Any, Any]
+    labels: Array
     where: str
     names: Mapping[int, str]
 
@@ -58,29 +82,90 @@ def read_labelled(
     recipe: Recipe,
     data: Sequence[VolumeLike],
     labels: Sequence[VolumeLike],
-    known: ClassMap | None = None,
-) -> tuple[list[Labelled], ClassMap]:
-    """Read pairs of volumes and labels and map all label ids to one set of classes.
+    known: Sequence[HeadSpec] | None = None,
+) -> tuple[list[Labelled], tuple[HeadSpec, ...]]:
+    """Read pairs of volumes and labels, and say what each head of the recipe learns from them.
 
-    The caller's arrays and files are never changed. With ``known`` the classes are given.
+    The caller's arrays and files are never changed. With ``known`` the heads are given.
 
     Raises:
-        DataError: whatever is wrong with a file or a pair, naming it.
+        DataError: whatever is wrong with a file or a pair, naming it. UsageError: heads that need labels apart.
     """
-    pairs = [_read_pair(catalog, recipe, image, label) for image, label in zip(data, labels, strict=True)]
+    values = _learns_values(recipe)
+    both = list(zip(data, labels, strict=True))
+    lazy = _lazy(catalog, recipe, both)
+    pairs = [_read_pair(catalog, recipe, *pair, values=values, lazy=lazy) for pair in both]
     _check_channels(pairs)
+    if values:
+        heads = known or (value_head(recipe, [(pair.labels, pair.where) for pair in pairs]),)
+    else:
+        heads = known or _heads(catalog, recipe, pairs)
+    result = []
+    while pairs:  # the labels as read are given up one by one
+        result.append(_labelled(pairs.pop(0), heads, recipe, values=values, new=mapped if lazy else np.empty))
+    return result, tuple(heads)
+
+
+def weighted(volumes: Sequence[Labelled], weights: Sequence[float]) -> list[Labelled]:
+    """Return volumes with the weights of a recipe; those of none are 1.
+
+    Raises:
+        UsageError: not one weight for each.
+    """
+    if not weights:
+        return list(volumes)
+    if len(weights) != len(volumes):
+        raise UsageError("data.weights", f"{len(weights)} weights for {len(volumes)} volumes; give one for each")
+    return [replace(volume, weight=weight) for volume, weight in zip(volumes, weights, strict=True)]
+
+
+def _learns_values(recipe: Recipe) -> bool:
+    """Return whether labels are values, which the only head learns as they are.
+
+    Raises:
+        UsageError: there are other heads, which need other labels.
+    """
+    plain = [head for head in recipe.heads if head.target is None and head.rule.task not in CLASS_TASKS]
+    if plain and len(recipe.heads) > 1:
+        what = f"head {plain[0].name!r} learns the labels' values, from which other heads learn classes or objects"
+        raise UsageError(HEADS, what, "Give it a target, such as boundaries, or a recipe of its own.")
+    return bool(plain)
+
+
+def _heads(catalog: Catalog, recipe: Recipe, pairs: Sequence[_Pair]) -> tuple[HeadSpec, ...]:
+    """Return the heads of a recipe whose labels are ids of classes, or of objects where all make targets of them."""
+    classes: ClassMap | None = None
+    found = []
+    for head in recipe.heads:
+        if head.target is not None:
+            found.append(made_head(catalog, recipe, head, pairs[0].grid.spacing))
+            continue
+        if classes is None:
+            classes, named = _classes(recipe, head, pairs), head.rule.classes
+        elif head.rule.classes not in ("auto", named):
+            raise UsageError(
+                f"heads.{head.name}.classes", "differ from those of another head, which has the same labels"
+            )
+        else:
+            _check_count(head.rule, classes)
+        found.append(HeadSpec(head.rule.task, classes, head.name))
+    largest = 0 if classes is None else max(item.id for item in classes.classes)
+    if largest >= LARGE_ID and holds_ids(recipe):
+        raise DataError(_WHERE, f"have class id {largest}; beside a target ids must be below {LARGE_ID}")
+    return tuple(found)
+
+
+def _classes(recipe: Recipe, head: Head, pairs: Sequence[_Pair]) -> ClassMap:
     counts: dict[int, int] = {}
     for pair in pairs:
-        for item, count in find_ids(pair.ids, pair.where).items():
+        for item, count in find_ids(pair.labels[0], pair.where).items():
             counts[item] = counts.get(item, 0) + count
-    classes = known or class_map(recipe, counts, _names(pairs) if recipe.head.classes == "auto" else {})
+    ignore = tuple(recipe.data.ignore)
+    classes = class_map(head.rule, ignore, counts, _names(pairs) if head.rule.classes == "auto" else {})
     absent = [item.name for item in classes.classes if item.id not in counts]
-    if absent and known is None:
+    if absent:
         log.warning("no voxel is labelled %s", ", ".join(absent))
-    result = []
-    while pairs:  # the ids as read are given up one by one
-        result.append(_labelled(pairs.pop(0), classes, recipe))
-    return result, classes
+    return classes
 
 
 def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike], channels: int) -> list[Labelled]:
@@ -90,9 +175,15 @@ def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike
         DataError: a file is wrong, or has other channels than the labelled volumes.
     """
     result = []
+    lazy = _lazy(catalog, recipe, ((item,) for item in items))
     for item in items:
         with open_volume(catalog, item, "data", recipe.reader) as source:
-            volume = source.volume()
+            volume = Volume(held(source, lazy=lazy), source.grid)
+        if (target := recipe.data.resample) is not None:
+            shape = resampled_shape(volume.shape, volume.grid, target)
+            new = mapped if lazy else np.empty
+            grid = replace(volume.grid, spacing=target)
+            volume = Volume(resample(volume.data, shape, linear=True, new=new), grid)
         where = volume.grid.source
         if volume.data.shape[0] != channels:
             raise DataError(where, f"has {volume.data.shape[0]} channels but the labelled volumes have {channels}")
@@ -102,22 +193,58 @@ def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike
     return result
 
 
-def _labelled(pair: _Pair, classes: ClassMap, recipe: Recipe) -> Labelled:
-    encoded = classes.encode(pair.ids, pair.where)
-    _check_not_empty(encoded, pair.where)
+def _lazy(catalog: Catalog, recipe: Recipe, pairs: Iterable[tuple[VolumeLike, ...]]) -> bool:
+    """Return whether volumes are read from disk patch by patch: as the recipe says, else where they are too large."""
+    if recipe.data.lazy != "auto":
+        return recipe.data.lazy
+    sizes = []
+    for role, item in ((role, item) for pair in pairs for role, item in zip(("data", "labels"), pair, strict=False)):
+        with open_volume(catalog, item, role, recipe.reader) as source:
+            if source.reader is not None:
+                sizes.append(source.channels * math.prod(source.shape) * source.dtype.itemsize)
+    lazy = too_large(sizes)
+    if lazy:
+        log.info("the volumes have %.1f GiB: their patches are read from disk", sum(sizes) / 2**30)
+    return lazy
+
+
+def _labelled(pair: _Pair, heads: Sequence[HeadSpec], recipe: Recipe, *, values: bool, new: New) -> Labelled:
+    truth: Array | None = None
+    classes = next((head.classes for head in heads if head.of_classes), None)
+    if values:
+        truth = value_truth(pair.labels, heads[0], recipe.data.ignore, pair.where, new)
+        labels = _kinds(truth, new)
+    elif holds_ids(recipe):
+        truth = object_ids(pair.labels, recipe.data.ignore, pair.where, new)
+        labels = _kinds(truth, new) if classes is None else classes.encode(pair.labels[0], pair.where, new)
+    else:
+        assert classes is not None  # noqa: S101  (every head of a recipe without targets gives classes)
+        labels = classes.encode(pair.labels[0], pair.where, new)
+    _check_not_empty(labels, pair.where)
     normaliser = Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip).fit(pair.image, pair.grid.source)
     if normaliser.sampled:
         log.info("%s: intensity statistics were taken from a sample of its voxels", pair.grid.source)
-    return Labelled(pair.image, encoded, normaliser, pair.grid)
+    return Labelled(pair.image, labels, normaliser, pair.grid, truth)
 
 
-def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike) -> _Pair:
-    """Read a pair; the labels' shape is compared before their voxels are read."""
+def _kinds(truth: Array, new: New) -> Array:
+    """Return what windows are laid by (Z, Y, X) int8: -1 = none, else 0, of ids 1 where there is an object."""
+    kinds = new(truth.shape[1:], np.int8)
+    for box in pieces(kinds.shape):
+        part = truth[(slice(None), *box)]
+        kinds[box] = np.where(np.isnan(part).all(0), IGNORED, 0) if part.dtype.kind == "f" else np.sign(part[0])
+    return kinds
+
+
+def _read_pair(
+    catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike, *, values: bool, lazy: bool
+) -> _Pair:
+    """Read a pair; the labels' shape is compared before their voxels are read. Only values may have channels."""
     with open_volume(catalog, image, "data", recipe.reader) as source:
-        volume = source.volume()
+        volume = Volume(held(source, lazy=lazy), source.grid)
     with open_volume(catalog, label, "labels", recipe.reader) as source:
         where = source.grid.source
-        if source.channels != 1:
+        if source.channels != 1 and not values:
             raise DataError(where, f"labels have {source.channels} channels; they need exactly one")
         if source.shape != volume.shape:
             raise DataError(
@@ -125,7 +252,19 @@ def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: Volum
                 f"labels have shape {_shape(source.shape)} but {volume.grid.source} has {_shape(volume.shape)}",
                 "Data and labels must lie on the same voxels.",
             )
-        return _Pair(volume.data, volume.grid, source.read()[0], where, class_names(source.attributes))
+        pair = _Pair(volume.data, volume.grid, held(source, lazy=lazy), where, class_names(source.attributes))
+        return _resampled(pair, recipe, linear=values, new=mapped if lazy else np.empty)
+
+
+def _resampled(pair: _Pair, recipe: Recipe, *, linear: bool, new: New) -> _Pair:
+    """Return a pair with voxels of the spacing that a recipe asks for; ids are those of the nearest voxel."""
+    target = recipe.data.resample
+    if target is None:
+        return pair
+    shape = resampled_shape(pair.image.shape[1:], pair.grid, target)
+    image = resample(pair.image, shape, linear=True, new=new)
+    labels = resample(pair.labels, shape, linear=linear, new=new)
+    return replace(pair, image=image, labels=labels, grid=replace(pair.grid, spacing=target))
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -168,20 +307,19 @@ def _check_not_empty(encoded: np.ndarray[Any, Any], where: str) -> None:
         raise DataError(where, "has no labelled voxel: every voxel is ignored", "See data.ignore.")
 
 
-def class_map(recipe: Recipe, counts: Mapping[int, int], names: Mapping[int, str]) -> ClassMap:
-    """Return the classes that the recipe names, or those of the ids that were found.
+def class_map(
+    rule: HeadBlock, ignore: tuple[int, ...], counts: Mapping[int, int], names: Mapping[int, str]
+) -> ClassMap:
+    """Return the classes that a head names, or those of the ids that were found.
 
     ``names`` are those that the label files give to ids.
 
     Raises:
         DataError: fewer than two ids where they had to be found.
     """
-    ignore = tuple(recipe.data.ignore)
-    named = recipe.head.classes
-    if isinstance(named, dict):
-        return ClassMap(tuple(ClassName(number, name) for name, number in named.items()), ignore)
-    if isinstance(named, tuple):
-        return ClassMap(tuple(ClassName(number, name) for number, name in enumerate(named)), ignore)
+    named = named_classes(rule, ignore)
+    if named is not None:
+        return named
     found = ClassMap.of_ids(counts, names, ignore)
     if len(found) < 2:  # noqa: PLR2004
         only = f"the only id is {found.classes[0].id}" if len(found) else "every voxel is ignored"
@@ -190,6 +328,10 @@ def class_map(recipe: Recipe, counts: Mapping[int, int], names: Mapping[int, str
             f"are empty: {only}",
             "Training needs two classes or more; check the file and its dataset, or data.ignore.",
         )
-    if recipe.head.task == "binary" and len(found) != 2:  # noqa: PLR2004
-        raise DataError(_WHERE, f"have {len(found)} ids ({', '.join(found.names)}) but the task is binary")
+    _check_count(rule, found)
     return found
+
+
+def _check_count(rule: HeadBlock, classes: ClassMap) -> None:
+    if rule.task == "binary" and len(classes) != 2:  # noqa: PLR2004
+        raise DataError(_WHERE, f"have {len(classes)} ids ({', '.join(classes.names)}) but the task is binary")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volseg_core.data.truth import pad_truth
 from volseg_core.volume import SLICES, mirrored_planes, pad_to
 from volseg_core.volume.labels import IGNORED
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from volseg_core.volume import View
 
 Array = np.ndarray[Any, Any]
-Window = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int64]]]
+Window = tuple[np.ndarray[Any, np.dtype[np.float32]], Array]
+"""Image (C, *S) as a network sees it, and truth (K, *S)."""
 
 _TRIES = 4
 
@@ -34,7 +36,7 @@ class Place:
     depth: int = 1
 
     def cut(self, view: View, window: Sequence[int], neighbours: int) -> tuple[Array, Array]:
-        """Return raw image (C, D + 2 k, H, W) and labels (D, H, W), padded to ``window`` (labels with "no label").
+        """Return raw image (C, D + 2 k, H, W) and truth (K, D, H, W), padded to ``window`` (truth with "no label").
 
         Neighbours lie in the whole volume, beyond the region too; at the volume's ends they are mirrored.
         """
@@ -50,8 +52,8 @@ class Place:
         )
         data = view.apply(self.region.volume.data)
         planes = mirrored_planes(first.start, first.stop, neighbours, data.shape[1])
-        labels = view.apply(self.region.volume.labels[self.region.box])[tuple(inside)]
-        return pad_to(data[:, planes, rows, columns], window), pad_labels(labels, box_shape(window))
+        truth = view.apply(self.region.volume.taught[(slice(None), *self.region.box)])[(slice(None), *inside)]
+        return pad_to(data[:, planes, rows, columns], window), pad_truth(truth, box_shape(window))
 
 
 class Places:
@@ -59,7 +61,7 @@ class Places:
 
     def __init__(self, group: Group, sampler: SamplerBlock | None, classes: int) -> None:
         self.group = group
-        counts = np.asarray(group.counts)
+        counts = np.asarray(group.weighted)
         self._shares = counts / counts.sum() if counts.any() else counts
         self._by_class: dict[int, list[Array]] = {}
         self._share = 0.0
@@ -68,8 +70,8 @@ class Places:
             first = 1 if sampler.kind == "foreground" else 0
             self._by_class = _profiles(group, range(first, classes))
 
-    def draw(self, random: np.random.Generator) -> Place:
-        """Return a place with at least one labelled voxel."""
+    def place(self, index: int, random: np.random.Generator) -> Place:  # noqa: ARG002  (those of a grid are counted)
+        """Return a drawn place with at least one labelled voxel."""
         if self._by_class and random.random() < self._share:
             return self._around_class(random)
         region = self.group.regions[int(random.choice(len(self._shares), p=self._shares))]
@@ -83,7 +85,8 @@ class Places:
         """Return a place around a voxel of a class; all classes present are equally likely, then all their voxels."""
         number = list(self._by_class)[int(random.integers(len(self._by_class)))]
         profiles = self._by_class[number]
-        totals = np.array([profile.sum() for profile in profiles], float)
+        weights = [region.volume.weight for region in self.group.regions]
+        totals = np.array([profile.sum() for profile in profiles], float) * weights
         chosen = int(random.choice(len(totals), p=totals / totals.sum()))
         region, plane = self.group.regions[chosen], _plane(profiles[chosen], random)
         return self._around(region, plane, self._labels(region)[plane] == number, random)
@@ -141,19 +144,13 @@ def _profiles(group: Group, classes: range) -> dict[int, list[Array]]:
     return {number: profiles for number, profiles in found.items() if any(profile.any() for profile in profiles)}
 
 
-def pad_labels(labels: Array, shape: Sequence[int]) -> Array:
-    """Pad class indices ``(*S)`` at their ends with "no label"."""
-    grow = [(0, max(0, target - size)) for target, size in zip(shape, labels.shape, strict=True)]
-    return np.pad(labels, grow, constant_values=IGNORED)
-
-
 def stacked(image: Array) -> Array:
     """Return an image (C, 2 k + 1, H, W) as ((2 k + 1) C, H, W): its slices one after the other as channels."""
     return np.ascontiguousarray(image.swapaxes(0, 1).reshape(-1, *image.shape[2:]))
 
 
-def as_window(image: Array, labels: Array, dims: int) -> Window:
-    """Return what a network sees of an image (C, P, H, W) and labels (D, H, W): slices without their first axis."""
+def as_window(image: Array, truth: Array, dims: int) -> Window:
+    """Return what a network sees of an image (C, P, H, W) and truth (K, D, H, W): slices without their first axis."""
     if dims == SLICES:
-        return stacked(image), np.ascontiguousarray(labels[0]).astype(np.int64)
-    return np.ascontiguousarray(image), np.ascontiguousarray(labels).astype(np.int64)
+        return stacked(image), np.ascontiguousarray(truth[:, 0])
+    return np.ascontiguousarray(image), np.ascontiguousarray(truth)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from volseg_core.data.sampling import Place, as_window
+from volseg_core.data.truth import class_indices, unlabelled
 from volseg_core.data.windows import window_shape
-from volseg_core.volume import BOXES, SLICES, Tiling, View, padded_size, reflected
+from volseg_core.volume import BOXES, SLICES, Tiling, View, reflected
 from volseg_core.volume.labels import IGNORED
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from volseg_core.data.sampling import Window
     from volseg_core.data.split import Box, Region
+    from volseg_core.data.truth import Teacher
+    from volseg_core.data.windows import Taught
     from volseg_core.model import ModelSpec
 
 
@@ -40,7 +43,7 @@ class ValidationWindow(Protocol):
         """Where this plane lies in the labels of the window, without padding."""
 
     def load(self, spec: ModelSpec) -> Window:
-        """Return image (C, *S) and labels (*S) as the network sees them."""
+        """Return image (C, *S) and truth (K, *S) as the network sees them."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,13 @@ class ValidationSlice:
         return tuple(slice(0, size) for size in self.size[1:])
 
     def load(self, spec: ModelSpec) -> Window:
-        """Return the slice as the network sees it, padded to the divisor (labels with "no label")."""
+        """Return the slice as the network sees it, padded to the divisor (truth with "no label")."""
         view = View.parse("zyx"[self.axis])
         height, width = self.size[1:]
-        shape = tuple(padded_size(size, spec.divisor, spec.min_size) for size in (height, width))
+        shape = spec.sizes.padded((height, width))
         place = Place(self.region, self.index, (slice(0, height), slice(0, width)))
-        image, labels = place.cut(view, shape, spec.neighbours)
-        return as_window(self.region.volume.normaliser(image), labels, SLICES)
+        image, truth = place.cut(view, shape, spec.neighbours)
+        return as_window(self.region.volume.normaliser(image), truth, SLICES)
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,10 @@ class ValidationBox:
     def load(self, spec: ModelSpec) -> Window:  # noqa: ARG002  (slices are padded by its rules)
         """Return the window as the network sees it."""
         volume = self.region.volume
-        labels = np.full(self.size, IGNORED, volume.labels.dtype)
-        labels[self.inside] = volume.labels[self.own]
-        return as_window(volume.normaliser(reflected(volume.data, self.box)), labels, BOXES)
+        taught = volume.taught
+        truth = np.full((len(taught), *self.size), unlabelled(taught.dtype), taught.dtype)
+        truth[(slice(None), *self.inside)] = taught[(slice(None), *self.own)]
+        return as_window(volume.normaliser(reflected(volume.data, self.box)), truth, BOXES)
 
 
 def validation_windows(
@@ -160,10 +164,10 @@ def validation_boxes(
 
 
 def _tiles(region: Region, spec: ModelSpec, window: str | Sequence[int]) -> list[ValidationBox]:
-    wanted = window_shape(window, region.volume.shape, spec.axes, spec.divisor, spec.min_size)
+    wanted = window_shape(window, region.volume.shape, spec.axes, spec.sizes)
     axes = []
-    for part, whole, edge in zip(region.box, region.volume.shape, wanted, strict=True):
-        size = min(edge, padded_size(whole, spec.divisor, spec.min_size))
+    largest = map(min, wanted, spec.sizes.padded(region.volume.shape))
+    for part, whole, size in zip(region.box, region.volume.shape, largest, strict=True):
         length = max(size, part.stop - part.start)
         first = max(0, min(part.start, whole - length))
         axes.append([(first + begin, size, own) for begin, own in _owned(length, size, first, part)])
@@ -195,16 +199,19 @@ def _spread(count: int, limit: int) -> list[int]:
 
 
 class ValidationDataset:
-    """Windows of the held-out part as a dataset of `Window`."""
+    """Windows of the held-out part as a dataset of images and targets, as `WindowDataset`."""
 
-    def __init__(self, windows: Sequence[ValidationWindow], spec: ModelSpec) -> None:
-        self.windows, self.spec = list(windows), spec
+    def __init__(
+        self, windows: Sequence[ValidationWindow], spec: ModelSpec, teachers: Sequence[Teacher] = (class_indices,)
+    ) -> None:
+        self.windows, self.spec, self.teachers = list(windows), spec, tuple(teachers)
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> Window:
-        return self.windows[index].load(self.spec)
+    def __getitem__(self, index: int) -> Taught:
+        image, truth = self.windows[index].load(self.spec)
+        return image, tuple(teacher(truth) for teacher in self.teachers)
 
     def batches(self, batch: int) -> list[list[int]]:
         """Return indices in batches of windows of one size."""

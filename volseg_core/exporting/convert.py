@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from volseg_core.errors import PluginError
 from volseg_core.exporting.vectors import FLOAT32, Parity, Vectors, compare
-from volseg_core.volume import BOXES, SLICES, padded_size
+from volseg_core.volume import BOXES, SLICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from torch import nn
 
     from volseg_core.model import ModelSpec
     from volseg_core.recipe import Recipe
@@ -85,11 +84,14 @@ def convert(
     wanted = [Vectors(image, _logits(network, image)) for image in images]
     if rewrite is not None:
         network = rewrite(network)
+    outputs = output_names(spec)
+    if len(outputs) > 1:
+        network = Split(network, [head.channels for head in spec.heads])
     failed: list[str] = []
     for attempt in (each.of(spec.dims) for each in ATTEMPTS[exporter]):
         usable = _usable(wanted, attempt)
         try:
-            content = converted(network, usable[0].image, attempt)
+            content = converted(network, usable[0].image, attempt, outputs)
             parity = parities(content, usable)
         except Exception as error:  # noqa: BLE001  (exporters raise what they like)
             failed.append(f"{attempt}: {first_line(error)}")
@@ -108,26 +110,47 @@ def convert(
 
 def check_shapes(spec: ModelSpec, recipe: Recipe) -> list[tuple[int, ...]]:
     """Return the input shapes that are compared: the first is traced, two others differ from it in every size."""
-    step = spec.divisor
     window = recipe.data.window if isinstance(recipe.data.window, tuple) else ()
     if spec.dims != SLICES and math.prod(window) > _LARGEST:
         window = ()
-    first = padded_size(max(spec.min_size, _LEAST[spec.dims]), step)
-    if spec.dims == SLICES:
-        shapes = [window or (first, first + step), (first + 2 * step, first), (first, first + 3 * step)]
-    else:
-        longer, longest = first + step, first + 2 * step
-        shapes = [window or (first, first, longer), (longer, longest, first), (longest, longer, longest)]
+    first = spec.sizes.padded((_LEAST[spec.dims],) * spec.dims)
+    steps = ((0, 1), (2, 0), (0, 3)) if spec.dims == SLICES else ((0, 0, 1), (1, 2, 0), (2, 1, 2))
+    shapes = [
+        tuple(size + more * step for size, more, step in zip(first, each, spec.sizes.divisor, strict=True))
+        for each in steps
+    ]
+    shapes[0] = window or shapes[0]
     return [(batch, spec.in_channels, *shape) for batch, shape in zip((2, 1, 3), shapes, strict=True)]
 
 
-def converted(network: nn.Module, image: np.ndarray[Any, Any], attempt: Attempt) -> bytes:
+class Split(nn.Module):
+    """A network whose output comes in parts, each with the channels of a head."""
+
+    def __init__(self, network: nn.Module, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.network, self.channels = network, list(channels)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the output (N, channels, *S) of every head."""
+        return torch.split(self.network(image), self.channels, dim=1)
+
+
+def output_names(spec: ModelSpec) -> list[str]:
+    """Return what the outputs of an exported network are called: by their heads, that of an only one by its kind."""
+    if len(spec.heads) > 1:
+        return [head.name for head in spec.heads]
+    return ["values" if spec.heads[0].task == "regression" else OUTPUT]
+
+
+def converted(
+    network: nn.Module, image: np.ndarray[Any, Any], attempt: Attempt, outputs: Sequence[str] = (OUTPUT,)
+) -> bytes:
     """Return the ONNX file of one attempt, stripped of paths and traces."""
     tensor = torch.from_numpy(image)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         export = _legacy if attempt.exporter == "legacy" else _dynamo
-        return _stripped(export(network, tensor, attempt))
+        return _stripped(export(network, tensor, attempt, list(outputs)))
 
 
 def parities(content: bytes, wanted: Sequence[Vectors], precision: str = FLOAT32) -> list[Parity]:
@@ -136,7 +159,12 @@ def parities(content: bytes, wanted: Sequence[Vectors], precision: str = FLOAT32
 
     session = InferenceSession(content, providers=["CPUExecutionProvider"])
     return [
-        compare(vectors.image.shape, session.run(None, {INPUT: vectors.image})[0], vectors.logits, precision)
+        compare(
+            vectors.image.shape,
+            np.concatenate(session.run(None, {INPUT: vectors.image}), axis=1),
+            vectors.logits,
+            precision,
+        )
         for vectors in wanted
     ]
 
@@ -172,7 +200,7 @@ def _free_axes(attempt: Attempt, image: torch.Tensor) -> dict[int, str]:
     return {number: name for number, name in names.items() if name in attempt.free}
 
 
-def _legacy(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
+def _legacy(network: nn.Module, image: torch.Tensor, attempt: Attempt, outputs: list[str]) -> bytes:
     buffer = io.BytesIO()
     names = _free_axes(attempt, image)
     torch.onnx.export(
@@ -181,21 +209,21 @@ def _legacy(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
         buffer,  # type: ignore[arg-type]  # files are taken too
         dynamo=False,
         input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_axes={INPUT: names, OUTPUT: names} if names else None,
+        output_names=outputs,
+        dynamic_axes=dict.fromkeys((INPUT, *outputs), names) if names else None,
         opset_version=OPSET,
     )
     return buffer.getvalue()
 
 
-def _dynamo(network: nn.Module, image: torch.Tensor, attempt: Attempt) -> bytes:
+def _dynamo(network: nn.Module, image: torch.Tensor, attempt: Attempt, outputs: list[str]) -> bytes:
     names = _free_axes(attempt, image)
     program = torch.onnx.export(
         network,
         (image,),
         dynamo=True,
         input_names=[INPUT],
-        output_names=[OUTPUT],
+        output_names=outputs,
         dynamic_shapes=({number: torch.export.Dim(name) for number, name in names.items()},) if names else None,
         external_data=False,
         verbose=False,

@@ -68,6 +68,8 @@ def export_model(
     if model.spec.dims != SLICES and packages is not None and packages.targets():
         option = packages.targets()[0][1]
         raise UsageError(option, "packages are for networks of slices; this one is 3D", f"Leave {option} out.")
+    if packages is not None and packages.targets():
+        model.spec.only_classes(packages.targets()[0][1])
     architecture = recipe.architecture.provided
     assert isinstance(architecture.component, Architecture)  # noqa: S101  (the catalog keeps kinds apart)
     if not architecture.component.exports_onnx:

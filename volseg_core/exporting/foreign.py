@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from volseg_core.data.values import named_classes
 from volseg_core.errors import DataError, UsageError
 from volseg_core.exporting.header import check_safe, read_header
-from volseg_core.model import EXPORT_KEY, ModelFile, ModelSpec
+from volseg_core.model import EXPORT_KEY, HeadSpec, ModelFile, ModelSpec
 from volseg_core.network import size_rules
+from volseg_core.tasks import CLASS_TASKS
 from volseg_core.volume import BOXES, SLICES, ClassMap, ClassName, Normalisation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from volseg_core.catalog import Catalog
     from volseg_core.exporting.header import Header, Shape
     from volseg_core.recipe import Recipe
+    from volseg_core.recipe.assembled import Head
+    from volseg_core.recipe.blocks import HeadBlock
 
 _BATCHES = {SLICES: "images has (N, C, H, W)", BOXES: "boxes has (N, C, D, H, W)"}
 _ANY = "zyx"
 
 
-def adopt(path: Path, recipe: Recipe) -> ModelFile:
+def adopt(catalog: Catalog, path: Path, recipe: Recipe) -> ModelFile:
     """Return a model of an ONNX file that carries no spec: (N, C, *S) float32 in, logits (N, classes, *S) out.
 
     Channels, number of classes and a fixed size are the graph's. Dimensions, task, names of classes, normalisation,
@@ -35,25 +40,22 @@ def adopt(path: Path, recipe: Recipe) -> ModelFile:
     check_safe(header, path)
     if EXPORT_KEY in header.metadata:
         raise UsageError(str(path), "carries its own recipe", "Leave --recipe out; -s changes how it predicts.")
-    image, logits = _ends(header, path, recipe.head.dims)
+    image, logits = _ends(header, path, recipe.header.dims)
     channels, outputs, window = image[1], logits[1], image[2:]
     if channels is None or outputs is None:
         raise DataError(str(path), "leaves its number of channels or classes open; volseg needs both fixed")
+    head = _only(recipe, path)
     seen = 2 * recipe.data.neighbours + 1
     if channels % seen:
         what = f"takes {channels} channels, not a multiple of the {seen} slices of data.neighbours"
         raise UsageError(str(path), what)
     fixed = tuple(size for size in window if size is not None)
-    divisor, least = size_rules(recipe)
     spec = ModelSpec(
-        task=recipe.head.task,
+        heads=(HeadSpec(head.rule.task, _classes(head.rule, outputs, path), head.name),),
         in_channels=channels,
-        classes=_classes(recipe, outputs, path),
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=_ANY if recipe.data.axes == "auto" else recipe.data.axes,
-        divisor=divisor,
-        min_size=least,
-        dims=recipe.head.dims,
+        sizes=size_rules(catalog, recipe),
         neighbours=recipe.data.neighbours,
         window=fixed if len(fixed) == len(window) else (),
     )
@@ -64,13 +66,17 @@ def adopt(path: Path, recipe: Recipe) -> ModelFile:
 
 def check_channels(header: Header, spec: ModelSpec, path: Path) -> None:
     """Raise a DataError when the graph takes or gives other channels than its spec says."""
+    heads = [head.channels for head in spec.heads]
+    if len(header.outputs) != len(heads):
+        what = f"has {len(header.outputs)} outputs, but its volseg.spec {len(heads)} heads"
+        raise DataError(str(path), what, "Export the model again.")
     for ends, wanted, what in (
-        (header.inputs, spec.in_channels, "takes {} channels, but its volseg.spec says {}"),
-        (header.outputs, spec.out_channels, "gives {} channels of logits, but its volseg.spec means {}"),
+        (header.inputs, [spec.in_channels], "takes {} channels, but its volseg.spec says {}"),
+        (header.outputs, heads, "gives {} channels of logits, but its volseg.spec means {}"),
     ):
-        for shape in ends.values():
-            if len(shape) > 1 and shape[1] not in (None, wanted):
-                raise DataError(str(path), what.format(shape[1], wanted), "Export the model again.")
+        for shape, channels in zip(ends.values(), wanted, strict=False):
+            if len(shape) > 1 and shape[1] not in (None, channels):
+                raise DataError(str(path), what.format(shape[1], channels), "Export the model again.")
 
 
 def _ends(header: Header, path: Path, dims: int) -> tuple[Shape, Shape]:
@@ -85,17 +91,23 @@ def _ends(header: Header, path: Path, dims: int) -> tuple[Shape, Shape]:
     return image, logits
 
 
-def _classes(recipe: Recipe, outputs: int, path: Path) -> ClassMap:
-    names = recipe.head.classes
-    count = 2 if recipe.head.task == "binary" else outputs
-    if recipe.head.task == "binary" and outputs != 1:
+def _only(recipe: Recipe, path: Path) -> Head:
+    """Return the only head of a recipe that is to describe a graph with one output."""
+    if len(recipe.heads) > 1:
+        raise UsageError(str(path), f"has one output, but the recipe has {len(recipe.heads)} heads", "Give one head.")
+    return recipe.heads[0]
+
+
+def _classes(rule: HeadBlock, outputs: int, path: Path) -> ClassMap:
+    named = named_classes(rule)
+    count = 2 if rule.task == "binary" else outputs
+    if rule.task == "binary" and outputs != 1:
         raise UsageError(str(path), f"gives {outputs} channels; task binary has one", "Use task: multiclass.")
-    if recipe.head.task != "binary" and outputs == 1:
+    if rule.task == "multiclass" and outputs == 1:
         raise UsageError(str(path), "gives one channel, the logit of a binary task", "Use task: binary.")
-    if names == "auto":
-        ids = {f"class {number}": number for number in range(count)}
-    else:
-        ids = dict(names) if isinstance(names, dict) else {name: number for number, name in enumerate(names)}
-    if len(ids) != count:
-        raise UsageError(str(path), f"gives {count} classes, but the recipe names {len(ids)}", "Change classes.")
-    return ClassMap(tuple(ClassName(number, name) for name, number in ids.items()))
+    if named is None:
+        word = "class" if rule.task in CLASS_TASKS else "channel"
+        return ClassMap(tuple(ClassName(number, f"{word} {number}") for number in range(count)))
+    if len(named) != count:
+        raise UsageError(str(path), f"gives {count} classes, but the recipe names {len(named)}", "Change classes.")
+    return named

@@ -69,7 +69,7 @@ def measure(
     Raises:
         DataError: the samples hold no foreground to compare. VolsegError: they cannot be predicted.
     """
-    names = full.spec.classes.names
+    names = full.spec.only_classes("--fp16 and --int8").classes.names
     scores = [_dice(registry, names) for _ in range(3)]
     for sample in samples:
         one, other = (_labels(registry, model, sample, progress) for model in (full, reduced))
@@ -96,7 +96,8 @@ def _labels(registry: Registry, model: ModelFile, sample: Sample, progress: Prog
     views = [f"predict.views=[{', '.join(sample.views)}]"] if sample.views else []
     file, recipe = model_and_recipe(registry, model, "", views, "cpu", "onnxruntime")
     done = run_prediction(registry.catalog, file, recipe, sample.volume, progress, device="cpu")
-    return file.spec.classes.encode(done.labels)
+    head = file.spec.heads[0]
+    return head.classes.encode(done.arrays[head.array("labels")])
 
 
 def given_sample(
@@ -111,7 +112,7 @@ def given_sample(
         with open_volume(registry.catalog, on, "data", recipe.reader) as source:
             volume = source.volume()
         return Sample(_named(volume.grid.source), volume)
-    pair = read_labelled(registry.catalog, recipe, [on], [labels], model.spec.classes)[0][0]
+    pair = read_labelled(registry.catalog, recipe, [on], [labels], model.spec.heads)[0][0]
     return Sample(_named(pair.grid.source), Volume(pair.data, pair.grid), pair.labels)
 
 

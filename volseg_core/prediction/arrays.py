@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from volseg_core.api import MergeResult, MergeState, Sink
-    from volseg_core.model import ModelFile
+    from volseg_core.model import HeadSpec
     from volseg_core.prediction.plan import Plan
     from volseg_core.prediction.postprocess import Held
     from volseg_core.volume.blocks import Block
@@ -44,20 +44,62 @@ class Memory:
         return None
 
 
-def array_specs(model: ModelFile, shape: tuple[int, int, int], wanted: Sequence[str]) -> dict[str, ArraySpec]:
-    """Return shape and type of every array that is wanted; in bytes, 255 stands for 1."""
-    classes = len(model.spec.classes)
-    known = {
-        "labels": ArraySpec(shape, model.spec.classes.id_dtype.name),
-        "confidence": ArraySpec(shape, "uint8"),
-        "probabilities": ArraySpec((classes, *shape), "float16", "czyx"),
-        "entropy": ArraySpec(shape, "uint8"),
-        "variance": ArraySpec(shape, "float16"),
-    }
-    return {name: known[name] for name in wanted}
+def array_specs(plan: Plan, shape: tuple[int, int, int]) -> dict[str, ArraySpec]:
+    """Return shape and type of every array that is wanted of all heads; in bytes, 255 stands for 1."""
+    specs: dict[str, ArraySpec] = {}
+    for head in plan.spec.heads:
+        channels = len(head.classes)
+        known = {
+            "labels": ArraySpec(shape, head.classes.id_dtype.name),
+            "confidence": ArraySpec(shape, "uint8"),
+            "probabilities": ArraySpec((channels, *shape), "float16", "czyx"),
+            "values": ArraySpec((channels, *shape), "float32", "czyx"),
+            "entropy": ArraySpec(shape, "uint8"),
+            "variance": ArraySpec(shape, "float16"),
+        }
+        specs |= {head.array(name): known[name] for name in plan.wanted_of(head)}
+    return specs
 
 
-def write_result(merge: MergeState, block: Block, plan: Plan, model: ModelFile, sink: Sink | Memory | Held) -> None:
+def asked_arrays(plan: Plan, wanted: Sequence[str], taken: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the arrays that are written: those ``wanted`` of heads with classes, and what others give.
+
+    What steps have ``taken`` of others is written only where ``probabilities`` are wanted.
+    """
+    names = []
+    for head in plan.spec.heads:
+        for kind in wanted if head.of_classes else plan.wanted_of(head):
+            name = head.array(kind)
+            if head.of_classes or name not in taken or "probabilities" in wanted:
+                names.append(name)
+    return tuple(names)
+
+
+class Merges:
+    """The merges of all heads as one receiver: each takes its share of the results."""
+
+    def __init__(self, plan: Plan, states: Sequence[MergeState]) -> None:
+        self.plan, self.states = plan, list(states)
+
+    def start(self, shape: tuple[int, int, int], classes: int, views: int) -> None:  # noqa: ARG002  (of all heads)
+        """Begin a block of ``(Z, Y, X)`` voxels."""
+        for (head, _), state in zip(self.plan.parts, self.states, strict=True):
+            state.start(shape, len(head.classes), views)
+
+    def add(self, probabilities: Any, where: tuple[slice, ...], view: int, weight: int = 1) -> None:
+        """Give each merge the results ``(C, *box)`` of its head."""
+        for (_, part), state in zip(self.plan.parts, self.states, strict=True):
+            state.add(probabilities[part], where, view, weight)
+
+    def write(self, block: Block, sink: Sink | Memory | Held) -> None:
+        """Write what all merges found in a block."""
+        for (head, _), state in zip(self.plan.parts, self.states, strict=True):
+            write_result(state, head, block, self.plan.wanted_of(head), sink)
+
+
+def write_result(
+    merge: MergeState, head: HeadSpec, block: Block, wanted: Sequence[str], sink: Sink | Memory | Held
+) -> None:
     """Write a finished block slab by slab: no array of the whole block is made beside the merge's state."""
     inside = block.inside()
     core = block.core
@@ -65,19 +107,21 @@ def write_result(merge: MergeState, block: Block, plan: Plan, model: ModelFile, 
     for slab in slabs(shape):
         box = (slice(inside[0].start + slab.start, inside[0].start + slab.stop), inside[1], inside[2])
         where = (slice(core[0].start + slab.start, core[0].start + slab.stop), core[1], core[2])
-        result = merge.result(box, plan.wanted)
-        for name, values in _values(result, plan, model).items():
-            sink.write(name, (slice(0, values.shape[0]), *where) if values.ndim == 4 else where, values)  # noqa: PLR2004
+        result = merge.result(box, wanted)
+        for name, values in _values(result, head, wanted).items():
+            sink.write(head.array(name), (slice(0, values.shape[0]), *where) if values.ndim == 4 else where, values)  # noqa: PLR2004
 
 
-def _values(result: MergeResult, plan: Plan, model: ModelFile) -> dict[str, np.ndarray[Any, Any]]:
+def _values(result: MergeResult, head: HeadSpec, wanted: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
     values: dict[str, np.ndarray[Any, Any]] = {}
-    if "labels" in plan.wanted:
-        values["labels"] = model.spec.classes.decode(to_numpy(result.labels))
+    if "labels" in wanted:
+        values["labels"] = head.classes.decode(to_numpy(result.labels))
+    if "values" in wanted:
+        values["values"] = to_numpy(result.values).astype(np.float32, copy=False)
     for name in ("confidence", "entropy"):
-        if name in plan.wanted:
+        if name in wanted:
             values[name] = np.rint(to_numpy(getattr(result, name)) * 255).astype(np.uint8)
     for name in ("probabilities", "variance"):
-        if name in plan.wanted:
+        if name in wanted:
             values[name] = to_numpy(getattr(result, name)).astype(np.float16)
     return values

@@ -102,7 +102,8 @@ def fit_fusion(
     Raises:
         VolsegError: what is wrong with the volumes; one view only, or too few labels to hold some out.
     """
-    volumes, classes = read_labelled(catalog, recipe, [data], [labels], model.spec.classes)
+    classes = model.spec.only_classes("fit-merge").classes
+    volumes, _ = read_labelled(catalog, recipe, [data], [labels], model.spec.heads)
     fitted, judged = (draw_voxels(part, len(classes), SAMPLES, 0) for part in _parts(volumes[0]))
     plan, probabilities = _predicted(
         catalog, model, recipe, volumes[0], np.concatenate([fitted.places, judged.places]), progress, device

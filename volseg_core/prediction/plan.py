@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import Merge
 from volseg_core.errors import UsageError
-from volseg_core.volume import SLICES, Tiling, View, box_preset, padded_size, preset
+from volseg_core.volume import SLICES, Tiling, View, box_preset, preset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from volseg_core.model import ModelSpec
+    from volseg_core.model import HeadSpec, ModelSpec
     from volseg_core.recipe import ComponentUse, PredictBlock
 
 log = logging.getLogger("volseg")
@@ -24,6 +25,10 @@ Shape = tuple[int, ...]
 WHOLE_SLICE = 2048 * 2048
 """Slices up to this many pixels are predicted whole unless the recipe names a window."""
 AUTO_WINDOW = 1024
+_ONLY = {"multilabel": "probabilities", "regression": "values"}
+"""The array of heads that give no classes."""
+_ALWAYS = ("labels", "probabilities")
+"""Arrays that may be asked for whatever the network gives."""
 AUTO_BOX = 96
 """Edge of the windows of a 3D network, unless its recipe or the caller names one."""
 
@@ -43,15 +48,25 @@ class Plan:
         return sum(weight for _, weight in self.views)
 
     @property
-    def network_classes(self) -> int:
-        """Classes of the merge: binary networks are expanded to two."""
-        return len(self.spec.classes)
+    def results(self) -> int:
+        """Results that views give for a voxel, of all heads; binary heads give both classes."""
+        return sum(len(head.classes) for head in self.spec.heads)
 
     @property
-    def merge_context(self) -> dict[str, Any]:
-        """What a merge may want to know: names of the views and of the classes, and the arrays wanted of it."""
+    def parts(self) -> list[tuple[HeadSpec, slice]]:
+        """The heads with their share of the results."""
+        ends = list(accumulate(len(head.classes) for head in self.spec.heads))
+        return [(head, slice(end - len(head.classes), end)) for head, end in zip(self.spec.heads, ends, strict=True)]
+
+    def wanted_of(self, head: HeadSpec) -> tuple[str, ...]:
+        """Return the arrays that are wanted of a head: heads that give no classes have one only."""
+        return self.wanted if head.of_classes else (_ONLY[head.task],)
+
+    def merge_context(self, head: HeadSpec) -> dict[str, Any]:
+        """Return what the merge of a head may want to know: views, task, classes or channels, and the arrays wanted."""
         views = [view.name for view, _ in self.views]
-        return {"views": views, "classes": list(self.spec.classes.names), "wanted": self.wanted}
+        names, wanted = list(head.classes.names), self.wanted_of(head)
+        return {"views": views, "classes": names, "wanted": wanted, "task": head.task}
 
     @property
     def unit(self) -> str:
@@ -71,8 +86,7 @@ class Plan:
 
     def window(self, extent: Shape) -> tuple[Shape, Shape]:
         """Return the padded shape of a plane, or of a view, and the shape of the windows that cover it."""
-        divisor, minimum = self.spec.divisor, self.spec.min_size
-        padded = tuple(padded_size(size, divisor, minimum) for size in extent)
+        padded = self.spec.sizes.padded(extent)
         if self.spec.window:  # an exported network that takes this size only
             return tuple(map(max, padded, self.spec.window)), self.spec.window
         if self.rule.window != "auto":
@@ -83,8 +97,7 @@ class Plan:
             return padded, padded
         else:
             wanted = (AUTO_WINDOW,) * len(extent)
-        tile = (padded_size(edge, divisor, minimum) for edge in wanted)
-        return padded, tuple(map(min, padded, tile))
+        return padded, tuple(map(min, padded, self.spec.sizes.padded(wanted)))
 
 
 def make_plan(
@@ -103,7 +116,13 @@ def make_plan(
     """
     component = merge.provided.component
     assert isinstance(component, Merge)  # noqa: S101  (the catalog keeps kinds apart)
-    for name in wanted:
+    of_classes = [head for head in spec.heads if head.of_classes]
+    extra = next((name for name in wanted if name not in _ALWAYS), "")
+    if extra and not of_classes:
+        what = f"is for networks that give classes; this one gives {_ONLY[spec.heads[0].task]}"
+        raise UsageError(f"--{extra}", what, f"Leave --{extra} out.")
+    needed = [*(wanted if of_classes else ()), *(_ONLY[head.task] for head in spec.heads if not head.of_classes)]
+    for name in needed:
         if name not in component.gives:
             raise UsageError(
                 f"--{name}",

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
-from volseg_core.errors import DataError, Interrupted
+from volseg_core.errors import DataError, Interrupted, UsageError
 from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
-from volseg_core.prediction.arrays import Memory, array_specs, write_result
+from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
 from volseg_core.prediction.plan import Plan, check_input, make_plan
-from volseg_core.prediction.postprocess import Held, extra_arrays
+from volseg_core.prediction.postprocess import Chain, Held, check_merge
+from volseg_core.prediction.regrid import Regrid, regridded, stored_specs
+from volseg_core.prediction.scratch import Scratch
 from volseg_core.prediction.seams import measure_seams, seam_windows
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.provenance import made_with, versions, write_json
+from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
 from volseg_core.volume.blocks import Block, whole_volume
 
 if TYPE_CHECKING:
@@ -50,7 +53,13 @@ class Prediction:
 
     @property
     def labels(self) -> np.ndarray[Any, Any]:
-        """Original label ids (Z, Y, X)."""
+        """Original label ids (Z, Y, X) of an only head without a name.
+
+        Raises:
+            UsageError: the prediction holds other arrays.
+        """
+        if "labels" not in self.arrays:
+            raise UsageError("labels", f"the prediction holds {', '.join(self.arrays) or 'no arrays'}", "See arrays.")
         return self.arrays["labels"]
 
 
@@ -109,24 +118,34 @@ def opened_job(
     wanted: Sequence[str] = ("labels",),
 ) -> Iterator[Job]:
     """Open a volume, check that the model can segment it as wanted, and load the network."""
-    with open_volume(catalog, item, "data", recipe.reader) as source:
-        check_input(model.spec, source.channels, source.grid.source, independent=source.grid.independent)
+    with open_volume(catalog, item, "data", recipe.reader) as stored:
+        check_input(model.spec, stored.channels, stored.grid.source, independent=stored.grid.independent)
+        source = regridded(stored, recipe.data.resample)
+        chain = _chain(model, recipe, source) if "labels" in wanted else None
+        kinds = dict.fromkeys((*wanted, *(chain.kinds_of_classes() if chain else ())))
         plan = make_plan(
-            model.spec, recipe.predict, recipe.merge, source.shape, wanted, independent=source.grid.independent
+            model.spec, recipe.predict, recipe.merge, source.shape, tuple(kinds), independent=source.grid.independent
         )
-        yield Job(catalog, model, recipe, source, plan, _runtime(catalog, model, recipe, device))
+        asked = asked_arrays(plan, wanted, chain.needed() if chain else ())
+        yield Job(catalog, model, recipe, stored, source, plan, _runtime(catalog, model, recipe, device), asked, chain)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A prediction with everything decided."""
+    """A prediction with everything decided; ``asked`` are the arrays to write, ``chain`` the steps that follow.
+
+    ``source`` is the volume on the grid of the network, ``stored`` as it was given; mostly they are one.
+    """
 
     catalog: Catalog
     model: ModelFile
     recipe: Recipe
+    stored: VolumeSource
     source: VolumeSource
     plan: Plan
     runtime: Any
+    asked: tuple[str, ...]
+    chain: Chain | None
 
     def read(self) -> tuple[np.ndarray[Any, Any], Normaliser]:
         """Return the volume (C, Z, Y, X) as stored and the normaliser fitted to it; it is read once."""
@@ -140,27 +159,36 @@ class Job:
     def run(self, progress: Progress, output: Path | None, *, overwrite: bool) -> tuple[Any, dict[str, Any]]:
         """Segment the volume into a sink and return the sink and the record of what was done."""
         source, merge = self.source, self.recipe.merge
-        state = self.catalog.build(merge.provided, merge.params, self.plan.merge_context, merge.where)
+        states = [
+            self.catalog.build(merge.provided, merge.params, self.plan.merge_context(head), merge.where)
+            for head in self.model.spec.heads
+        ]
+        merges = Merges(self.plan, states)
         name = merge.provided.component.name
         log.info("%d directions on %s, merge %s", len(self.plan.views), self.runtime.device, name)
         data, normaliser = self.read()
         writer = None if output is None else writer_for(self.catalog, output)
         record = _record(self, normaliser, writer)
-        steps = self.recipe.postprocess if "labels" in self.plan.wanted else ()
-        specs = array_specs(self.model, source.shape, self.plan.wanted) | extra_arrays(steps, source.shape)
-        sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
-        with sink, progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
+        made = array_specs(self.plan, source.shape)
+        specs = {name: made[name] for name in self.asked} | (self.chain.specs(source.shape) if self.chain else {})
+        attributes = {**_attributes(self.model, self.stored), "provenance": record}
+        shape = self.stored.shape
+        sink = _sink(self.catalog, output, writer, stored_specs(specs, shape), attributes)
+        if self.source is not self.stored:
+            sink = Regrid(specs, sink, shape)
+        with sink, Scratch(None if output is None else output.parent) as scratch:
             _refuse_existing(sink.paths, overwrite=overwrite)
-            segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
-            held = Held(self.catalog, steps, self.model, sink, specs["labels"], source.grid.spacing) if steps else None
+            held = Held(self.chain, made, self.asked, sink, scratch) if self.chain else None
+            with progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
+                segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
 
-            def segment(block: Block) -> None:
-                segmenter.block(data[(slice(None), *block.outer)], state)
-                write_result(state, block, self.plan, self.model, held or sink)
+                def segment(block: Block) -> None:
+                    segmenter.block(data[(slice(None), *block.outer)], merges)
+                    merges.write(block, held or sink)
 
-            serial(segment, whole_volume(source.shape))
+                serial(segment, whole_volume(source.shape))
             if held is not None:
-                held.finish()
+                held.finish(self.catalog, progress)
             sink.commit()
         return sink, record
 
@@ -169,6 +197,14 @@ class Job:
         data, normaliser = self.read()
         with progress.task("seams", seam_windows(self.plan, self.source.shape), self.plan.unit) as task:
             return measure_seams(self.plan, self.runtime, normaliser, data, task.advance)
+
+
+def _chain(model: ModelFile, recipe: Recipe, source: VolumeSource) -> Chain | None:
+    heads = model.spec.heads
+    steps = link_steps(recipe.postprocess, {head.name: HEAD_ARRAYS[head.task] for head in heads})
+    check_merge(steps, recipe.merge)
+    classes = {head.name: head.classes if head.of_classes else None for head in heads}
+    return Chain(tuple(steps), classes, source.grid.spacing) if steps else None
 
 
 def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) -> Any:
@@ -194,8 +230,11 @@ def _sink(
 
 
 def _attributes(model: ModelFile, source: VolumeSource) -> dict[str, Any]:
-    classes = [{"id": item.id, "name": item.name} for item in model.spec.classes.classes]
-    return {"spacing": source.grid.spacing, "unit": source.grid.unit, "classes": classes}
+    named = {
+        head.array("classes"): [{"id": item.id, "name": item.name} for item in head.classes.classes]
+        for head in model.spec.heads
+    }
+    return {"spacing": source.grid.spacing, "unit": source.grid.unit, **named}
 
 
 def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[str, Any]:
@@ -204,7 +243,8 @@ def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[s
         "model": str(model.path),
         "model_id": model.id,
         "input": job.source.grid.source,
-        "shape": list(job.source.shape),
+        "shape": list(job.stored.shape),
+        "resampled": None if job.source is job.stored else list(job.source.shape),
         "views": [{"view": view.name, "weight": weight} for view, weight in job.plan.views],
         "reader": None if reader is None else reader.id,
         "merge": recipe.merge.to_dict(),

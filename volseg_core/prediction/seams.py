@@ -145,8 +145,8 @@ def _axes(plan: Plan, extent: Sequence[int]) -> list[_Axis]:
     middle = max(0, (extent[0] - _PLANES) // 2)
     count = min(_PLANES, extent[0])
     axes = [_Axis(slice(middle, middle + count), 0, slice(0, count), 1)] * flat
-    for axis, window in enumerate(tiling.window):
-        axes.append(_middle(tiling.starts(axis), window, extent[flat + axis], plan.spec.divisor))
+    for axis, (window, divisor) in enumerate(zip(tiling.window, plan.spec.sizes.divisor, strict=True)):
+        axes.append(_middle(tiling.starts(axis), window, extent[flat + axis], divisor))
     return axes
 
 
@@ -200,8 +200,9 @@ class _Kept:
 
 def _compared(plan: Plan, axes: Sequence[_Axis], one: Floats, other: Floats, borders: Sequence[list[int]]) -> Seams:
     difference = one - other
-    if plan.spec.task == "regression":
-        difference /= float(one.std()) or 1.0
+    for head, part in plan.parts:
+        if head.task == "regression":
+            difference[part] /= float(one[part].std()) or 1.0
     near = np.zeros(difference.shape[1:], bool)
     steps = []
     for axis, joints in enumerate(borders):
@@ -212,7 +213,9 @@ def _compared(plan: Plan, axes: Sequence[_Axis], one: Floats, other: Floats, bor
         np.moveaxis(at, axis, 0)[[joint - 1 for joint in joints]] = True
         np.moveaxis(near, axis, 0)[[side for joint in joints for side in (joint - 1, joint)]] = True
         steps.append((pairs, at))
-    flips = _decided(plan.spec.task, one) != _decided(plan.spec.task, other)
+    flips = np.concatenate(
+        [_decided(head.task, one[part]) != _decided(head.task, other[part]) for head, part in plan.parts]
+    )
     return Seams(
         shape=near.shape,
         window=tuple(axis.window for axis in axes),
@@ -229,5 +232,5 @@ def _decided(task: str, values: Floats) -> np.ndarray[Any, Any]:
         return values > 0.5  # noqa: PLR2004  (more likely than not)
     if task == "regression":
         return np.zeros((1, *values.shape[1:]), bool)
-    labels: np.ndarray[Any, Any] = values.argmax(0)[None]
-    return labels
+    labels: np.ndarray[Any, Any] = values.argmax(0)
+    return labels[None]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from volseg_core.api import Slices
+    from volseg_core.model import HeadSpec, ModelSpec
     from volseg_core.prediction.plan import Plan
     from volseg_core.volume.normalise import Normaliser
 
@@ -38,7 +39,7 @@ class Receiver(Protocol):
         """Begin a block of ``(Z, Y, X)`` voxels."""
 
     def add(self, probabilities: Any, where: Slices, view: int, weight: int = 1) -> None:
-        """Take the probabilities ``(C, *box)`` of one view."""
+        """Take the results ``(C, *box)`` of one view: those of all heads, one after the other."""
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Segmenter:
     def block(self, data: np.ndarray[Any, Any], merge: Receiver) -> None:
         """Add every view of ``data`` (C, Z, Y, X), as stored, to the merge."""
         _, z, y, x = data.shape
-        merge.start((z, y, x), self.plan.network_classes, self.plan.total_weight)
+        merge.start((z, y, x), self.plan.results, self.plan.total_weight)
         run = self._slices if self.plan.spec.dims == SLICES else self._boxes
         for number, (view, weight) in enumerate(self.plan.views):
             for planes, probabilities in run(view.apply(data)):
@@ -144,10 +145,7 @@ class Segmenter:
         return blended.swapaxes(0, 1)
 
     def _network(self, batch: np.ndarray[Any, Any]) -> Any:
-        logits = self.runtime.run(batch)
-        if self.plan.spec.task == "binary":
-            return _binary(logits)
-        return softmax(logits)
+        return results(self.plan.spec, self.runtime.run(batch))
 
     def _batch(self, tile: tuple[int, ...]) -> int:
         """Return how many planes or windows go through the network at once."""
@@ -164,6 +162,33 @@ class Segmenter:
         return max(1, batch)
 
 
+def results(spec: ModelSpec, output: Any) -> Any:
+    """Return the results (N, K, *S), in float32, of the output of a network (N, channels, *S), head after head.
+
+    Probabilities of classes, of a binary task of both, or of the channels of a multilabel task; values of a regression
+    in the unit of its labels.
+    """
+    parts = [_result(head, output[:, part]) for head, part in zip(spec.heads, spec.parts, strict=True)]
+    return array_namespace(output).concat(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def _result(head: HeadSpec, output: Any) -> Any:
+    if head.task == "multiclass":
+        return softmax(output)
+    if head.task == "binary":
+        foreground = _sigmoid(output)
+        return array_namespace(output).concat((1 - foreground, foreground), axis=1)
+    if head.task == "multilabel":
+        return _sigmoid(output)
+    xp = array_namespace(output)
+    values = xp.astype(output, xp.float32, copy=False)
+    if not head.scale:
+        return values
+    rows = (xp.asarray(row, dtype=xp.float32, device=_device(output)) for row in (head.scale, head.offset))
+    scale, offset = (xp.reshape(row, (-1, *[1] * (output.ndim - 2))) for row in rows)
+    return values * scale + offset
+
+
 def softmax(logits: Any) -> Any:
     """Return probabilities over axis 1 of logits (N, C, *S), in float32."""
     xp = array_namespace(logits)
@@ -173,11 +198,9 @@ def softmax(logits: Any) -> Any:
     return scaled
 
 
-def _binary(logits: Any) -> Any:
-    """Return probabilities (N, 2, *S) of background and foreground from one logit."""
+def _sigmoid(logits: Any) -> Any:
     xp = array_namespace(logits)
-    foreground = 1 / (1 + xp.exp(-xp.astype(logits, xp.float32, copy=False)))
-    return xp.concat((1 - foreground, foreground), axis=1)
+    return 1 / (1 + xp.exp(-xp.astype(logits, xp.float32, copy=False)))
 
 
 def _device(array: Any) -> Any:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from volseg_core.recipe.layers import Path, dotted, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from volseg_core.catalog import Provided
-    from volseg_core.recipe.blocks import Block, DataBlock, Head, PredictBlock, TrainBlock
+    from volseg_core.recipe.blocks import Block, DataBlock, HeadBlock, Header, PredictBlock, TrainBlock
+    from volseg_core.volume import ClassMap
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ComponentUse:
 
     ``weight`` counts in sums of losses, which a loss joins at ``start_epoch``, counted from 0. ``where`` is
     its place in the recipe (``loss.1``), for messages. One that is not ``used`` was not looked up: it is as written.
+    ``head`` is the head of the network whose array a step after the merge takes, or empty.
     """
 
     provided: Provided
@@ -29,11 +31,42 @@ class ComponentUse:
     where: str = ""
     start_epoch: int = 0
     used: bool = True
+    head: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the mapping that a resolved recipe holds."""
         extra = {"weight": self.weight, "start_epoch": self.start_epoch} if self.provided.kind == "loss" else {}
-        return {"use": self.provided.id, **extra, **self.params}
+        head = {"head": self.head} if self.head else {}
+        return {"use": self.provided.id, **extra, **head, **self.params}
+
+
+@dataclass(frozen=True)
+class Head:
+    """One result of a recipe's network: what is learnt, and by which losses and metrics it is judged.
+
+    The only head of a recipe has no name. ``target`` makes what is learnt out of ids; without one the labels are it.
+    """
+
+    name: str
+    rule: HeadBlock
+    losses: tuple[ComponentUse, ...]
+    metrics: tuple[ComponentUse, ...]
+    target: ComponentUse | None = None
+
+    @property
+    def weight(self) -> float:
+        """What its losses count in the sum of all heads."""
+        return float(getattr(self.rule, "weight", 1.0))
+
+    def components(self) -> list[ComponentUse]:
+        """Return its components."""
+        return [*([] if self.target is None else [self.target]), *self.losses, *self.metrics]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys of a recipe that are the head's."""
+        target = {} if self.target is None else {"target": self.target.to_dict()}
+        losses, metrics = ([use.to_dict() for use in uses] for uses in (self.losses, self.metrics))
+        return {**_block_dict(self.rule), **target, "loss": losses, "metrics": metrics}
 
 
 @dataclass(frozen=True)
@@ -44,14 +77,13 @@ class Recipe:
     """
 
     name: str
-    head: Head
+    header: Header
+    heads: tuple[Head, ...]
     data: DataBlock
     train: TrainBlock
     predict: PredictBlock
     architecture: ComponentUse
     encoder: ComponentUse | None
-    losses: tuple[ComponentUse, ...]
-    metrics: tuple[ComponentUse, ...]
     augment: ComponentUse
     merge: ComponentUse
     runtime: ComponentUse
@@ -64,11 +96,22 @@ class Recipe:
     def components(self) -> list[ComponentUse]:
         """Return every component that the recipe uses."""
         single = (self.architecture, self.encoder, self.augment, self.merge, self.runtime, self.reader, self.generate)
-        return [use for use in (*single, *self.losses, *self.metrics, *self.postprocess) if use is not None]
+        of_heads = (use for head in self.heads for use in head.components())
+        return [use for use in (*single, *of_heads, *self.postprocess) if use is not None]
 
     def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def named(self, classes: Sequence[ClassMap]) -> Recipe:
+        """Return the recipe whose heads name their classes, or channels, with their ids."""
+        heads = [
+            dataclasses.replace(
+                head, rule=head.rule.model_copy(update={"classes": {item.name: item.id for item in own.classes}})
+            )
+            for head, own in zip(self.heads, classes, strict=True)
+        ]
+        return self.replace(heads=tuple(heads))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved form: qualified names, every parameter. It can be given to `resolve` again."""
@@ -82,13 +125,16 @@ class Recipe:
                 data[key] = use.to_dict()
         predict = _block_dict(self.predict)
         predict |= {"merge": self.merge.to_dict(), "runtime": self.runtime.to_dict()}
+        if len(self.heads) == 1 and not self.heads[0].name:
+            heads = self.heads[0].to_dict()
+        else:
+            heads = {"heads": {head.name: head.to_dict() for head in self.heads}}
         return {
-            **_block_dict(self.head),
+            **_block_dict(self.header),
             "name": self.name,
             "data": data,
             "model": model,
-            "loss": [use.to_dict() for use in self.losses],
-            "metrics": [use.to_dict() for use in self.metrics],
+            **heads,
             "postprocess": [use.to_dict() for use in self.postprocess],
             "train": _block_dict(self.train),
             "predict": predict,

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from volseg_core.tasks import CLASS_TASKS
+
 
 def _number(value: object) -> object:
     if isinstance(value, bool):
@@ -19,6 +21,7 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Whole, Field(ge=1)]
 NotNegative = Annotated[Whole, Field(ge=0)]
+Length = Annotated[Real, Field(gt=0)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 Edges = Annotated[tuple[Positive, ...], Field(min_length=2, max_length=3)]
 """Shape of a window: height and width, before them depth where the network is 3D."""
@@ -69,11 +72,23 @@ class NormaliseBlock(Block):
 class SamplerBlock(Block):
     """Where windows are laid: anywhere with a label, or for a ``share`` of them around a voxel of a chosen class.
 
-    ``balanced`` chooses the class evenly among those present, ``foreground`` evenly among all but the first.
+    ``balanced`` chooses the class evenly among those present, ``foreground`` evenly among all but the first. ``grid``
+    takes windows that cover everything with an ``overlap``, each once an epoch, of those at least whose shares of
+    ``labelled`` and ``foreground`` voxels are as large as that.
     """
 
-    kind: Literal["uniform", "balanced", "foreground"] = "uniform"
+    kind: Literal["uniform", "balanced", "foreground", "grid"] = "uniform"
     share: Annotated[Real, Field(gt=0, le=1)] = 0.5
+    overlap: Fraction = 0.0
+    labelled: Annotated[Real, Field(ge=0, le=1)] = 0.0
+    foreground: Annotated[Real, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _of_a_grid(self) -> SamplerBlock:
+        if self.kind != "grid" and (self.overlap or self.labelled or self.foreground):
+            message = f"overlap, labelled and foreground are of the sampler grid; this is {self.kind}"
+            raise ValueError(message)
+        return self
 
 
 class DataBlock(Block):
@@ -82,17 +97,20 @@ class DataBlock(Block):
     train: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    weights: tuple[Annotated[Real, Field(gt=0)], ...] = ()
     val: ValidationBlock = ValidationBlock()
     folds: NotNegative = 0
     fold: Positive | None = None
     normalise: NormaliseBlock = NormaliseBlock()
-    window: Literal["auto", "whole"] | Edges = "auto"
+    window: Literal["auto", "small", "whole"] | Edges = "auto"
     neighbours: NotNegative = 0
     sampler: SamplerBlock = SamplerBlock()
     axes: Auto | str = "auto"
     ignore: tuple[Whole, ...] = (-1,)
     channels: Positive | None = None
     independent: bool = False
+    lazy: Auto | bool = "auto"
+    resample: tuple[Length, Length, Length] | None = None
 
     @field_validator("sampler", mode="before")
     @classmethod
@@ -133,6 +151,9 @@ class DataBlock(Block):
             message = (
                 f"{len(self.train)} volumes (train) but {len(self.labels)} label volumes (labels); give one for each"
             )
+            raise ValueError(message)
+        if self.weights and self.sampler.kind == "grid":
+            message = "the sampler grid takes every window once; weights do not go with it"
             raise ValueError(message)
         return self
 
@@ -228,15 +249,20 @@ class PredictBlock(Block):
         return value
 
 
-class Head(Block):
-    """The keys of a recipe that are neither blocks nor components."""
+class Header(Block):
+    """The keys of a recipe that are neither blocks nor components, nor those of its heads."""
 
     name: str = ""
     summary: str = ""
-    task: Literal["multiclass", "binary"] = "multiclass"
-    classes: Auto | tuple[str, ...] | dict[str, Whole] = "auto"
     dims: Literal[2, 3] = 2
     made_with: dict[str, str] = {}
+
+
+class HeadBlock(Block):
+    """One result of the network: what kind it is, and its classes, or the names of its channels."""
+
+    task: Literal["multiclass", "binary", "multilabel", "regression"] = "multiclass"
+    classes: Auto | tuple[str, ...] | dict[str, Whole] = "auto"
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -244,11 +270,20 @@ class Head(Block):
         return tuple(map(str, value)) if isinstance(value, (list, tuple)) else value
 
     @model_validator(mode="after")
-    def _two_for_binary(self) -> Head:
-        if self.classes != "auto" and (len(self.classes) < 2 or (self.task == "binary" and len(self.classes) != 2)):  # noqa: PLR2004
-            message = f"task {self.task!r} with {len(self.classes)} classes; binary has two, multiclass two or more"
+    def _enough(self) -> HeadBlock:
+        count = 0 if self.classes == "auto" else len(self.classes)
+        if self.classes == "auto" or self.task not in CLASS_TASKS:
+            return self
+        if count < 2 or (self.task == "binary" and count != 2):  # noqa: PLR2004
+            message = f"task {self.task!r} with {count} classes; binary has two, multiclass two or more"
             raise ValueError(message)
         return self
+
+
+class NamedHeadBlock(HeadBlock):
+    """One of several heads: its losses count ``weight`` times in the sum of all."""
+
+    weight: Annotated[Real, Field(ge=0)] = 1.0
 
 
 BLOCKS: dict[str, type[Block]] = {"data": DataBlock, "train": TrainBlock, "predict": PredictBlock}

@@ -12,18 +12,19 @@ from volseg_core.errors import UsageError, VolsegError, did_you_mean
 from volseg_core.params import Param
 from volseg_core.plugins import PluginRecord
 from volseg_core.recipe.assembled import ComponentUse
-from volseg_core.recipe.layers import SLOTS, Layers, Path, dotted
+from volseg_core.recipe.layers import HEADS, Layers, Path, dotted, slot_of
 from volseg_core.recipe.made_with import is_unused
 
 if TYPE_CHECKING:
     from volseg_core.catalog import Catalog
-    from volseg_core.recipe.blocks import Head
+    from volseg_core.recipe.blocks import Header
     from volseg_core.registry import Registry
 
 log = logging.getLogger("volseg")
 
 _WEIGHT = Param("float", 1.0, min=0)
 _START = Param("int", 0, min=0)
+_HEAD = Param("str", "")
 
 
 def same_component(catalog: Catalog, kind: str, one: str, other: str) -> bool:
@@ -39,8 +40,8 @@ def same_component(catalog: Catalog, kind: str, one: str, other: str) -> bool:
 class Components:
     """Resolves the components of one recipe. What is wrong is added to ``errors``; ``origins`` are completed.
 
-    ``head`` holds the task and dimensions that components must serve; without it they are not checked. Components at
-    ``unused`` places are not looked up: they stay as they are written, and cannot be built.
+    ``header`` holds the dimensions, ``tasks`` are those of the heads that components must serve; without them they are
+    not checked. Components at ``unused`` places are not looked up: they stay as they are written, and cannot be built.
     """
 
     def __init__(
@@ -48,29 +49,34 @@ class Components:
         registry: Registry,
         layers: Layers,
         errors: list[VolsegError],
-        head: Head | None,
+        header: Header | None = None,
+        tasks: Collection[str] = (),
         unused: Collection[Path] = (),
     ) -> None:
         self.catalog = registry.catalog
         self.layers = layers
         self.errors = errors
-        self.head = head
+        self.header = header
+        self.tasks = tasks
         self.unused = unused
         self.origins: dict[Path, str] = dict(layers.origins)
         self.defaults = self._read_defaults(registry)
 
-    def use(self, path: Path, kind: str) -> ComponentUse | None:
-        """Return the component at ``path``, or None when the recipe has none there or it is wrong."""
+    def use(self, path: Path, kind: str, task: str = "") -> ComponentUse | None:
+        """Return the component at ``path``, or None when the recipe has none there or it is wrong.
+
+        It must serve ``task``, or the tasks of all heads.
+        """
         node = self._node(path)
         if node is None:
             return None
-        given = {key: value for key, value in node.items() if (*path, key) not in SLOTS}
+        given = {key: value for key, value in node.items() if not slot_of((*path, key))}
         name = given.pop("use", None)
         if not isinstance(name, str):
             what = f"names no {kind}" if name is None else f"{name!r} is not the name of a component"
             self._wrong(self.where(path), what, f"Set {dotted(path)}.use." if name is None else "")
             return None
-        own = self._of_a_sum(given, path) if kind == "loss" else {}
+        own = self._of_a_sum(given, path) if kind == "loss" else self._of_a_head(given, path, kind)
         if is_unused(path, self.unused):
             return self._as_written(kind, name, given, path, own)
         try:
@@ -78,8 +84,14 @@ class Components:
         except UsageError as error:
             self.errors.append(error)
             return None
-        self._check_fits(provided, path)
+        self._check_fits(provided, path, (task,) if task else self.tasks)
         return ComponentUse(provided, self.params(provided, given, path), where=dotted(path), **own)
+
+    def uses(self, path: Path, kind: str, task: str = "") -> tuple[ComponentUse, ...]:
+        """Return the components of the list at ``path`` that are not wrong."""
+        items = self.layers.value(path)
+        found = (self.use((*path, index), kind, task) for index in range(len(items) if isinstance(items, list) else 0))
+        return tuple(use for use in found if use is not None)
 
     def _as_written(
         self, kind: str, name: str, given: Mapping[str, Any], path: Path, own: Mapping[str, Any]
@@ -120,18 +132,25 @@ class Components:
                 self._coerce(found, name, param, value, self.layers.where(here))
         return found
 
-    def _check_fits(self, provided: Provided, path: Path) -> None:
+    def _of_a_head(self, given: dict[str, Any], path: Path, kind: str) -> dict[str, Any]:
+        """Take out of ``given`` which head a step after the merge belongs to."""
+        found: dict[str, Any] = {}
+        value = given.pop("head", None) if kind == "postprocess" else None
+        if value is not None:
+            self._coerce(found, "head", _HEAD, value, self.layers.where((*path, "head")))
+        return found
+
+    def _check_fits(self, provided: Provided, path: Path, tasks: Collection[str]) -> None:
         component, name = provided.component, f"{provided.kind} {provided.component.name!r}"
         if component.deprecated:
             log.warning("%s: %s is deprecated: %s", dotted(path), provided.describe(), component.deprecated)
-        if self.head is None:
-            return
-        if self.head.dims not in component.dims:
+        if self.header is not None and self.header.dims not in component.dims:
             works = " and ".join(f"{dim}D" for dim in component.dims)
-            self._wrong(self.where(path), f"{name} works in {works}; this recipe has dims: {self.head.dims}")
-        if component.tasks and self.head.task not in component.tasks:
-            serves = ", ".join(component.tasks)
-            self._wrong(self.where(path), f"{name} serves {serves}; this recipe has task: {self.head.task}")
+            self._wrong(self.where(path), f"{name} works in {works}; this recipe has dims: {self.header.dims}")
+        missed = [task for task in tasks if component.tasks and task not in component.tasks]
+        if missed:
+            serves, whose = ", ".join(component.tasks), dotted(path[:2]) if path[0] == HEADS else "this recipe"
+            self._wrong(self.where(path), f"{name} serves {serves}; {whose} has task: {missed[0]}")
 
     def params(self, provided: Provided, given: Mapping[str, Any], path: Path) -> dict[str, Any]:
         """Return all parameters of a component: given ones over the registry's ``defaults`` over its own."""

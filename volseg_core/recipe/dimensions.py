@@ -9,7 +9,7 @@ from volseg_core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from volseg_core.recipe.blocks import Block, DataBlock, Head, PredictBlock
+    from volseg_core.recipe.blocks import Block, DataBlock, Header, PredictBlock
     from volseg_core.recipe.layers import Path
 
 _BOXES = 3
@@ -26,18 +26,18 @@ def with_all_edges(content: Mapping[str, Any], dims: Any) -> dict[str, Any]:
 
 
 def check_dims(
-    head: Head | None, blocks: Mapping[str, Block | None], where: Callable[[Path], str]
+    header: Header | None, blocks: Mapping[str, Block | None], where: Callable[[Path], str]
 ) -> Iterator[UsageError]:
     """Yield an error for each key that does not go with the recipe's ``dims``; ``where`` words a place."""
-    if head is None:
+    if header is None:
         return
     data: Any = blocks["data"]
     predict: Any = blocks["predict"]
     for name, block in (("data", data), ("predict", predict)):
-        if block is not None and isinstance(block.window, tuple) and len(block.window) != head.dims:
-            what = f"{list(block.window)} is not the shape of a window where dims is {head.dims}"
-            yield UsageError(where((name, "window")), what, f"Give {_SHAPES[head.dims]}, or auto.")
-    if head.dims == _BOXES:
+        if block is not None and isinstance(block.window, tuple) and len(block.window) != header.dims:
+            what = f"{list(block.window)} is not the shape of a window where dims is {header.dims}"
+            yield UsageError(where((name, "window")), what, f"Give {_SHAPES[header.dims]}, or auto.")
+    if header.dims == _BOXES:
         yield from _slices_only(data, predict, where)
 
 

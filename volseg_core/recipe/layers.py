@@ -12,6 +12,7 @@ from volseg_core.errors import UsageError, did_you_mean
 Path = tuple[str | int, ...]
 
 SLOTS: dict[Path, str] = {
+    ("target",): "target",
     ("data", "reader"): "reader",
     ("data", "augment"): "augmentation",
     ("data", "generate"): "generator",
@@ -25,12 +26,31 @@ SLOTS: dict[Path, str] = {
 LIST_SLOTS: dict[Path, str] = {("loss",): "loss", ("metrics",): "metric", ("postprocess",): "postprocess"}
 """Places that hold a list of components."""
 
+HEADS = "heads"
+"""Key under which a recipe of several heads has, by name, what else stands at its top."""
+HEAD_SLOTS = ("target", "loss", "metrics")
+"""Slots of which every head has its own."""
+
+
+def in_head(path: Path) -> Path:
+    """Return a place as it is called in its head: ``heads.cells.loss.0`` is ``loss.0``; others as they are."""
+    own = path[2:]
+    return own if own and path[0] == HEADS and own[0] in HEAD_SLOTS else path
+
+
+def slot_of(path: Path) -> str:
+    """Return the kind of the one component that ``path`` holds, or an empty string."""
+    return SLOTS.get(in_head(path), "")
+
+
+def list_of(path: Path) -> str:
+    """Return the kind of the components in the list that ``path`` holds, or an empty string."""
+    return LIST_SLOTS.get(in_head(path), "")
+
 
 def slot_kind(path: Path) -> str:
     """Return the kind of component at ``path`` (also inside a list of components), or an empty string."""
-    if path in SLOTS:
-        return SLOTS[path]
-    return LIST_SLOTS.get(path[:-1], "") if path and isinstance(path[-1], int) else ""
+    return slot_of(path) or (list_of(path[:-1]) if path and isinstance(path[-1], int) else "")
 
 
 _SET = "--set "
@@ -77,37 +97,39 @@ class Layers:
         key, value = parse_assignment(assignment)
         self._rank = _TOP
         parts = key.split(".")
-        if (parts[0],) in LIST_SLOTS and len(parts) > 1:
-            self._set_in_list(parts, value, f"{_SET}{assignment}")
+        depth = next((size for size in range(1, len(parts)) if list_of(tuple(parts[:size]))), 0)
+        if depth:
+            self._set_in_list(tuple(parts[:depth]), parts[depth:], value, f"{_SET}{assignment}")
         else:
             self._merge(self.tree, _nested(parts, value), (), f"{_SET}{assignment}")
 
-    def _set_in_list(self, parts: list[str], value: Any, origin: str) -> None:
-        name, wanted, rest = parts[0], parts[1], parts[2:]
-        items = self.tree.get(name) or []
-        index = self._item(name, items, wanted, origin)
+    def _set_in_list(self, holder: Path, parts: list[str], value: Any, origin: str) -> None:
+        wanted, *rest = parts
+        items = self.value(holder) or []
+        index = self._item(holder, items, wanted, origin)
         if rest:
-            self._merge_component(items[index], _nested(rest, value), (name, index), origin)
+            self._merge_component(items[index], _nested(rest, value), (*holder, index), origin)
         elif value is None:
-            self._remove_item(items, name, index)
+            self._remove_item(items, holder, index)
         else:
             items[index] = {}
-            self._forget((name, index))
-            self._merge_component(items[index], _component(value), (name, index), origin)
+            self.forget((*holder, index))
+            self._merge_component(items[index], _component(value), (*holder, index), origin)
 
-    def _remove_item(self, items: list[Any], name: str, index: int) -> None:
+    def _remove_item(self, items: list[Any], holder: Path, index: int) -> None:
         del items[index]
+        place = len(holder)
         for marks in (self.origins, self.ranks):
-            below: dict[Path, Any] = {path: marks.pop(path) for path in list(marks) if path[0] == name}
+            below: dict[Path, Any] = {path: marks.pop(path) for path in list(marks) if path[:place] == holder}
             for path, mark in below.items():
-                position = path[1]
-                if len(path) > 1 and position != index:
+                position = path[place] if len(path) > place else index
+                if position != index:
                     moved = position - 1 if isinstance(position, int) and position > index else position
-                    marks[(name, moved, *path[2:])] = mark
+                    marks[(*holder, moved, *path[place + 1 :])] = mark
 
-    def _item(self, name: str, items: list[Any], wanted: str, origin: str) -> int:
+    def _item(self, holder: Path, items: list[Any], wanted: str, origin: str) -> int:
         """Return the index of the item that ``wanted`` means: a position, or a name that one item uses."""
-        kind = LIST_SLOTS[(name,)]
+        kind, name = list_of(holder), dotted(holder)
         if wanted.isdigit():
             matches = [int(wanted)] if int(wanted) < len(items) else []
         else:
@@ -123,22 +145,22 @@ class Layers:
         for name, value in layer.items():
             key = str(name)
             here = (*path, key)
-            if here in SLOTS and value is not None:
+            if slot_of(here) and value is not None:
                 self._merge_component(node.setdefault(key, {}), _component(value), here, origin)
-            elif here in LIST_SLOTS and value is not None:
+            elif list_of(here) and value is not None:
                 self._replace_list(node, key, value, here, origin)
             elif isinstance(value, Mapping):
                 self._merge_mapping(node, key, value, here, origin)
             else:
                 node.pop(key, None)
-                self._forget(here)
+                self.forget(here)
                 if value is not None or _is_parameter(here):
                     node[key] = plain(value)
                     self._record(here, node[key], origin)
 
     def _merge_mapping(self, node: dict[str, Any], key: str, value: Mapping[Any, Any], path: Path, origin: str) -> None:
         if not isinstance(node.get(key), dict):
-            self._forget(path)
+            self.forget(path)
             node[key] = {}
         self._merge(node[key], value, path, origin)
         self.origins.pop(path, None)
@@ -149,13 +171,13 @@ class Layers:
     def _merge_component(self, node: dict[str, Any], layer: Mapping[str, Any], path: Path, origin: str) -> None:
         new, old = layer.get("use"), node.get("use")
         if new is not None and old is not None and not self.same(slot_kind(path), str(old), str(new)):
-            for key in [key for key in node if (*path, key) not in SLOTS]:
+            for key in [key for key in node if not slot_of((*path, key))]:
                 del node[key]
-                self._forget((*path, key))
+                self.forget((*path, key))
         self._merge(node, layer, path, origin)
 
     def _replace_list(self, node: dict[str, Any], key: str, value: Any, path: Path, origin: str) -> None:
-        self._forget(path)
+        self.forget(path)
         items = value if isinstance(value, (list, tuple)) else [value]
         node[key] = []
         for index, item in enumerate(items):
@@ -170,7 +192,13 @@ class Layers:
             self.origins[path] = origin
             self.ranks[path] = self._rank
 
-    def _forget(self, path: Path) -> None:
+    def drop(self, key: str) -> None:
+        """Take a key of the top away."""
+        self.tree.pop(key, None)
+        self.forget((key,))
+
+    def forget(self, path: Path) -> None:
+        """Forget where ``path`` and what is below it came from."""
         for known in [known for known in self.origins if known[: len(path)] == path]:
             del self.origins[known], self.ranks[known]
 
@@ -183,6 +211,18 @@ class Layers:
             else:
                 node = node[part] if isinstance(node, list) and isinstance(part, int) else None
         return node
+
+    def places(self) -> Iterator[tuple[Path, str]]:
+        """Yield place and kind of every component that the tree may hold, the items of lists one by one."""
+        named = self.tree.get(HEADS)
+        heads: list[Path] = [(HEADS, name) for name in (named if isinstance(named, dict) else ())]
+        for slot, kind in {**SLOTS, **LIST_SLOTS}.items():
+            for path in (slot, *((*head, *slot) for head in heads if slot[0] in HEAD_SLOTS)):
+                if slot in SLOTS:
+                    yield path, kind
+                else:
+                    items = self.value(path)
+                    yield from (((*path, index), kind) for index in range(len(items) if isinstance(items, list) else 0))
 
     def rank(self, path: Path) -> int:
         """Return the rank of the highest layer that gave something at or below ``path``, 0 when none did."""
@@ -258,7 +298,7 @@ def _component(value: Any) -> Mapping[str, Any]:
 
 def _is_parameter(path: Path) -> bool:
     """Whether ``path`` is a key of a component other than a nested slot: null may be a value there."""
-    return bool(slot_kind(path[:-1])) and path not in SLOTS and path[-1] != "use"
+    return bool(slot_kind(path[:-1])) and not slot_of(path) and path[-1] != "use"
 
 
 def _use(item: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from volseg_core.discovery import BUILTIN
 from volseg_core.errors import PluginError
-from volseg_core.recipe.layers import LIST_SLOTS, SLOTS, Layers, Path
+from volseg_core.recipe.layers import Layers, Path, in_head
 
 if TYPE_CHECKING:
     from volseg_core.plugins import PluginRecord
@@ -112,19 +112,15 @@ def _used(
 
 def _named(layers: Layers, origin: str, unused: Collection[Path]) -> Iterator[tuple[Path, str, str]]:
     """Yield place, kind and name of each component that the layer ``origin`` names."""
-    places = dict(SLOTS)
-    for (key,), kind in LIST_SLOTS.items():
-        items = layers.tree.get(str(key))
-        places |= {(key, index): kind for index in range(len(items) if isinstance(items, list) else 0)}
-    for path, kind in places.items():
+    for path, kind in layers.places():
         name = layers.value((*path, "use"))
         if isinstance(name, str) and layers.origins[*path, "use"] == origin and not is_unused(path, unused):
             yield path, kind, name
 
 
 def is_unused(path: Path, unused: Collection[Path]) -> bool:
-    """Whether ``path`` is one of the unused places or inside one."""
-    return any(path[: len(place)] == place for place in unused)
+    """Whether ``path`` is one of the unused places or inside one; each head has those of the nameless one."""
+    return any(in_head(path)[: len(place)] == place for place in unused)
 
 
 def _ways_out(missing: list[_Used], source: RecipeSource, unused: Collection[Path]) -> list[str]:

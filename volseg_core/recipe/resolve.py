@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from volseg_core.errors import RecipeErrors, UsageError, VolsegError
 from volseg_core.recipe.assembled import ComponentUse, Recipe
-from volseg_core.recipe.blocks import BLOCKS, Block, DataBlock, Head, PredictBlock, TrainBlock
+from volseg_core.recipe.blocks import BLOCKS, Block, DataBlock, HeadBlock, Header, PredictBlock, TrainBlock
 from volseg_core.recipe.components import Components, same_component
 from volseg_core.recipe.dimensions import check_dims, with_all_edges
-from volseg_core.recipe.layers import LIST_SLOTS, SLOTS, Layers, Path, parse_assignment, plain
+from volseg_core.recipe.heads import HEAD_KEYS, fill_heads, head_rules, read_heads
+from volseg_core.recipe.layers import HEADS, LIST_SLOTS, SLOTS, Layers, Path, parse_assignment, plain, slot_of
 from volseg_core.recipe.made_with import check_made_with
 from volseg_core.recipe.messages import translate
 from volseg_core.recipe.sources import IDENTITY_KEYS, OWN_KEYS, RecipeSource, chain, find_recipe
+from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,20 +40,18 @@ __all__ = [
 
 _DEFAULT_SLOTS: dict[str, Any] = {
     "model": {"use": "unet", "encoder": {"use": "tu-tf_efficientnet_lite0"}},
-    "loss": ["cross-entropy", "dice"],
-    "metrics": ["dice", "iou"],
     "postprocess": [],
     "data": {"augment": "standard"},
     "predict": {"merge": "mean", "runtime": "torch"},
 }
 _MODEL, _ENCODER = ("model",), ("model", "encoder")
-TRAINING: tuple[Path, ...] = (("loss",), ("metrics",), ("data", "augment"), ("data", "generate"))
+TRAINING: tuple[Path, ...] = (("loss",), ("metrics",), ("target",), ("data", "augment"), ("data", "generate"))
 """Places of components that matter in training only."""
 NETWORK: tuple[Path, ...] = (_MODEL,)
 """The place of the network, which an exported model holds itself."""
 PREDICTION: tuple[Path, ...] = (("data", "reader"), ("predict", "merge"), ("predict", "runtime"), ("postprocess",))
 """Places of components that only matter around the network."""
-_TOP_KEYS = sorted({*BLOCKS, *(str(path[0]) for path in (*SLOTS, *LIST_SLOTS))})
+_TOP_KEYS = sorted({HEADS, *HEAD_KEYS, *BLOCKS, *(str(path[0]) for path in (*SLOTS, *LIST_SLOTS))})
 
 
 def resolve(
@@ -75,28 +75,31 @@ def resolve(
     layers = _layered(registry, source, overrides, extra, errors)
     check_made_with(registry, source, layers, unused, frozen=frozen)
     blocks = {name: _block(layers, name, errors) for name in BLOCKS}
-    head = _head(layers, errors)
-    errors += check_dims(head, blocks, layers.where)
-    components = Components(registry, layers, errors, head, unused)
+    header = _header(layers, errors)
+    rules = head_rules(layers, errors)
+    errors += check_dims(header, blocks, layers.where)
+    tasks = {rule.task for rule in rules.values()}
+    components = Components(registry, layers, errors, header, tasks, unused)
     uses: dict[Path, ComponentUse | None] = {
-        path: components.use(path, kind) for path, kind in SLOTS.items() if path != _ENCODER
+        path: components.use(path, kind) for path, kind in SLOTS.items() if path not in (_ENCODER, ("target",))
     }
     uses[_ENCODER] = _encoder(components, layers, uses[_MODEL])
-    lists = {path: _list(components, layers, path, kind) for path, kind in LIST_SLOTS.items()}
+    heads = read_heads(components, rules)
+    postprocess = components.uses(("postprocess",), "postprocess")
+    _check_steps(postprocess, rules, errors)
     if errors:
         raise RecipeErrors(list({str(error): error for error in errors}.values()))
-    head = cast("Head", head)
+    header = cast("Header", header)
     return Recipe(
-        name=head.name or source.name,
-        head=head,
+        name=header.name or source.name,
+        header=header,
+        heads=heads,
         data=cast("DataBlock", blocks["data"]),
         train=cast("TrainBlock", blocks["train"]),
         predict=cast("PredictBlock", blocks["predict"]),
         architecture=cast("ComponentUse", uses[_MODEL]),
         encoder=uses[_ENCODER],
-        losses=lists["loss",],
-        metrics=lists["metrics",],
-        postprocess=lists["postprocess",],
+        postprocess=postprocess,
         augment=cast("ComponentUse", uses["data", "augment"]),
         merge=cast("ComponentUse", uses["predict", "merge"]),
         runtime=cast("ComponentUse", uses["predict", "runtime"]),
@@ -160,7 +163,7 @@ def resolve_component(
             layers.origins[kind, key] = f"--set {assignment}"
         except UsageError as error:
             errors.append(error)
-    params = Components(registry, layers, errors, None).params(provided, given, (kind,))
+    params = Components(registry, layers, errors).params(provided, given, (kind,))
     if errors:
         raise RecipeErrors(errors)
     return provided, params
@@ -188,13 +191,27 @@ def _layered(
         layers.add({key: value for key, value in part.content.items() if key not in dropped}, part.name)
     if extra:
         layers.add(extra, "command line")
+    shaping = [item for item in overrides if _shapes_heads(item)]
+    _assign(layers, shaping, errors)
+    fill_heads(layers, errors)
+    _assign(layers, [item for item in overrides if item not in shaping], errors)
+    layers.fill(_DEFAULT_SLOTS)
+    fill_heads(layers, errors)
+    return layers
+
+
+def _shapes_heads(assignment: str) -> bool:
+    """Whether an override says what the heads are, on which their defaults depend: it is applied before the others."""
+    parts = assignment.partition("=")[0].strip().split(".")
+    return (parts[0] == HEADS and len(parts) <= len((HEADS, "NAME"))) or parts[-1] == "task"
+
+
+def _assign(layers: Layers, overrides: Sequence[str], errors: list[VolsegError]) -> None:
     for assignment in overrides:
         try:
             layers.set(assignment)
         except UsageError as error:
             errors.append(error)
-    layers.fill(_DEFAULT_SLOTS)
-    return layers
 
 
 def _block(layers: Layers, name: str, errors: list[VolsegError]) -> Block | None:
@@ -203,7 +220,7 @@ def _block(layers: Layers, name: str, errors: list[VolsegError]) -> Block | None
         errors.append(UsageError(layers.where((name,)), f"{content!r} is not a mapping"))
         return None
     block = BLOCKS[name]
-    own = {key: value for key, value in content.items() if (name, key) not in SLOTS}
+    own = {key: value for key, value in content.items() if not slot_of((name, key))}
     try:
         return block.model_validate(with_all_edges(own, layers.tree.get("dims")))
     except ValidationError as error:
@@ -211,29 +228,22 @@ def _block(layers: Layers, name: str, errors: list[VolsegError]) -> Block | None
         return None
 
 
-def _head(layers: Layers, errors: list[VolsegError]) -> Head | None:
+def _header(layers: Layers, errors: list[VolsegError]) -> Header | None:
     try:
-        return Head.model_validate({key: value for key, value in layers.tree.items() if key not in _TOP_KEYS})
+        return Header.model_validate({key: value for key, value in layers.tree.items() if key not in _TOP_KEYS})
     except ValidationError as error:
-        errors += translate(error, Head, (), layers.where, _TOP_KEYS)
+        errors += translate(error, Header, (), layers.where, _TOP_KEYS)
         return None
 
 
-def _list(components: Components, layers: Layers, path: Path, kind: str) -> tuple[ComponentUse, ...]:
-    items = layers.tree[str(path[0])]
-    if kind == "loss" and not items:
-        what = "a recipe needs at least one loss"
-        components.errors.append(UsageError(layers.where(path), what, "For example: loss: [cross-entropy]"))
-    uses = [components.use((*path, index), kind) for index in range(len(items))]
-    found = tuple(use for use in uses if use is not None)
-    for use in found[:-1]:
-        if kind == "postprocess" and use.used and getattr(use.provided.component, "gives", "") == "instances":
-            what = f"{use.provided.component.name!r} gives instances, and a step that follows it takes labels"
-            components.errors.append(UsageError(use.where, what, "Put it last."))
-    if found and len(found) == len(items) and all(use.start_epoch for use in found):
-        what = "every loss starts later; one must start at epoch 0"
-        components.errors.append(UsageError(layers.where(path), what))
-    return found
+def _check_steps(steps: Sequence[ComponentUse], rules: Mapping[str, HeadBlock], errors: list[VolsegError]) -> None:
+    """Note a step after the merge that cannot take what is there."""
+    if not rules or not all(use.used for use in steps):
+        return
+    try:
+        link_steps(steps, {name: HEAD_ARRAYS[rule.task] for name, rule in rules.items()})
+    except UsageError as error:
+        errors.append(error)
 
 
 def _encoder(components: Components, layers: Layers, model: ComponentUse | None) -> ComponentUse | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import KINDS
 from volseg_core.errors import VolsegError
-from volseg_core.recipe.blocks import BLOCKS, Head
-from volseg_core.recipe.layers import LIST_SLOTS, SLOTS
+from volseg_core.recipe.blocks import BLOCKS, HeadBlock, Header, NamedHeadBlock
+from volseg_core.recipe.layers import HEAD_SLOTS, HEADS, LIST_SLOTS, SLOTS
 from volseg_core.recipe.sources import OWN_KEYS, list_recipes
 from volseg_core.registry import MODES
 
@@ -38,7 +38,7 @@ _MANY = 100
 """Names above which ``aliases`` and ``defaults`` take any: hundreds of encoders would fill the file."""
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _SHORT: dict[tuple[str, str], Schema] = {
-    ("data", "sampler"): {"enum": ["uniform", "balanced", "foreground"]},
+    ("data", "sampler"): {"enum": ["uniform", "balanced", "foreground", "grid"]},
     ("data", "train"): {"type": "string"},
     ("data", "labels"): {"type": "string"},
     ("data", "unlabelled"): {"type": "string"},
@@ -47,7 +47,7 @@ _SHORT: dict[tuple[str, str], Schema] = {
     ("data", "axes"): {"type": "array", "items": {"enum": ["z", "y", "x"]}, "uniqueItems": True},
     ("train", "precision"): {"enum": [32]},
     ("predict", "window"): {"type": "integer", "minimum": 1},
-    ("", "classes"): {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+    (HEADS, "classes"): {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
 }
 """Short forms that the blocks take beside what their types say."""
 
@@ -57,10 +57,10 @@ def registry_schema(registry: Registry) -> Schema:
     definitions: Schema = {}
     for kind in KINDS:
         definitions |= _kind(registry, kind)
-    blocks: dict[str, type[BaseModel]] = {"": Head, **BLOCKS}
+    blocks: dict[str, type[BaseModel]] = {"": Header, HEADS: NamedHeadBlock, **BLOCKS}
     for key, block in blocks.items():
         definitions |= _block(key, block)
-    definitions["recipe"] = _recipe(registry, definitions.pop("block:"))
+    definitions["recipe"] = _recipe(registry, definitions.pop("block:"), definitions[f"block:{HEADS}"])
     return {
         "$schema": DRAFT,
         "title": "volseg registry",
@@ -97,20 +97,24 @@ def _or_null(schema: Schema) -> Schema:
     return kept | {"anyOf": [{key: value for key, value in schema.items() if key not in kept}, {"type": "null"}]}
 
 
-def _recipe(registry: Registry, head: Schema) -> Schema:
+def _recipe(registry: Registry, header: Schema, head: Schema) -> Schema:
+    """Return the schema of a recipe, and complete that of a head by its slots; the only head's keys are at the top."""
+    slots: Schema = {str(path[0]): {"$ref": f"#/$defs/{kind}"} for path, kind in SLOTS.items() if len(path) == 1}
+    for (key,), kind in LIST_SLOTS.items():
+        item = {"$ref": f"#/$defs/{kind}"}
+        slots[str(key)] = {"anyOf": [{"type": "array", "items": item}, item]}
     known = [recipe.name for recipe in list_recipes(registry)]
     one = {"anyOf": [{"enum": known}, {"type": "string"}]}
     properties = {
         "extends": {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]},
         "abstract": {"type": "boolean", "description": "Whether it only serves to be extended."},
-        **head["properties"],
+        **header["properties"],
+        **{key: head["properties"][key] for key in HeadBlock.model_fields},
+        HEADS: {"type": ["object", "null"], "additionalProperties": {"$ref": f"#/$defs/block:{HEADS}"}},
         **{key: {"$ref": f"#/$defs/block:{key}"} for key in BLOCKS},
-        **{str(path[0]): {"$ref": f"#/$defs/{kind}"} for path, kind in SLOTS.items() if len(path) == 1},
-        **{
-            str(key): {"anyOf": [{"type": "array", "items": {"$ref": f"#/$defs/{kind}"}}, {"$ref": f"#/$defs/{kind}"}]}
-            for (key,), kind in LIST_SLOTS.items()
-        },
+        **slots,
     }
+    head["properties"] |= {key: _or_null(slots[key]) for key in HEAD_SLOTS}
     assert set(OWN_KEYS) <= set(properties)  # noqa: S101  (both are written out above)
     return _object(properties)
 
@@ -142,7 +146,7 @@ def _kind(registry: Registry, kind: str) -> Schema:
             {
                 "type": "object",
                 "properties": {"use": name},
-                "propertyNames": {"enum": sorted({"use", *params, *nested, *_sum_keys(kind)})},
+                "propertyNames": {"enum": sorted({"use", *params, *nested, *_own_keys(kind)})},
                 **({"allOf": branches} if branches else {}),
             },
         ]
@@ -192,13 +196,15 @@ def _params(group: list[Provided]) -> Schema:
         "title": group[0].id if len(group) == 1 else f"{kind} of {group[0].plugin.id}",
         "description": description,
         "type": "object",
-        "properties": {"use": {"type": "string"}, **_sum_keys(kind), **properties},
+        "properties": {"use": {"type": "string"}, **_own_keys(kind), **properties},
         "additionalProperties": False,
     }
 
 
-def _sum_keys(kind: str) -> Schema:
-    """Return the keys that place a loss in its sum."""
+def _own_keys(kind: str) -> Schema:
+    """Return the keys that place a loss in its sum, or a step after the merge at its head."""
+    if kind == "postprocess":
+        return {"head": {"type": "string", "description": "Name of the head whose array it takes."}}
     if kind != "loss":
         return {}
     return {

@@ -23,7 +23,10 @@ _WIDE = 10
 
 @dataclass(frozen=True)
 class Example:
-    """A slice to draw: image (H, W) in [0, 1], truth and prediction (H, W) class indices, -1 = no label."""
+    """A slice to draw: image (H, W) in [0, 1], truth and prediction (H, W).
+
+    They are class indices with -1 = no label, or values with NaN.
+    """
 
     title: str
     image: Image
@@ -48,7 +51,8 @@ def draw_curves(rows: Sequence[dict[str, str]], path: Path) -> None:
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
-    if scores:
+    shown = [float(row[key]) for key in scores for row in rows if row.get(key)]
+    if shown and min(shown) >= 0 and max(shown) <= 1:
         axes[0][1].set_ylim(0, 1.02)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
@@ -96,32 +100,62 @@ def draw_trials(trials: Sequence[tuple[Mapping[str, Any], float]], score: str, p
 
 def draw_examples(examples: Sequence[Example], names: Sequence[str], path: Path) -> None:
     """Draw one row per slice: image, truth, prediction, and where the two differ."""
-    plt = _pyplot()
     colours = [*_COLOURS, *(f"C{index}" for index in range(len(names)))][: len(names)]
-    heights = [max(0.5, 3 * example.image.shape[0] / example.image.shape[1]) for example in examples]
-    figure, axes = plt.subplots(
-        len(examples),
-        4,
-        figsize=(12, sum(heights) + 0.35 * len(examples) + 0.5),
-        squeeze=False,
-        layout="constrained",
-        height_ratios=heights,
-    )
-    for row, example in zip(axes, examples, strict=True):
-        shown = (
+    rows = [
+        (
             (example.title, example.image),
             ("truth", _paint(example.image, example.truth, colours)),
             ("prediction", _paint(example.image, example.prediction, colours)),
             (_error_title(example), _errors(example)),
         )
-        for axis, (title, picture) in zip(row, shown, strict=True):
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axis.set_title(title, fontsize=9)
-            axis.set_axis_off()
+        for example in examples
+    ]
+    plt = _pyplot()
+    figure = _table_of_pictures(plt, rows, legend=True)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours[1:]]
     figure.legend(handles, names[1:], loc="outside lower center", ncols=min(8, len(names)), fontsize=9)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def draw_values(examples: Sequence[Example], name: str, path: Path) -> None:
+    """Draw one row per slice: image, truth, prediction and their difference, of values with NaN where there is none.
+
+    Truth and prediction of a row have one grey scale, from the lowest to the highest value of the truth.
+    """
+    rows = []
+    for example in examples:
+        known = example.truth[~np.isnan(example.truth)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        truth, found = ((values - low) / max(high - low, 1e-6) for values in (example.truth, example.prediction))
+        difference = np.abs(found - truth)
+        mean = float(difference[~np.isnan(difference)].mean()) * (high - low) if known.size else math.nan
+        rows.append(
+            (
+                (example.title, example.image),
+                (f"{name}: truth", np.nan_to_num(truth)),
+                ("prediction", found),
+                (f"difference, mean {mean:.3g}", np.nan_to_num(difference)),
+            )
+        )
+    plt = _pyplot()
+    figure = _table_of_pictures(plt, rows, legend=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _table_of_pictures(plt: Any, rows: Sequence[Sequence[tuple[str, Image]]], *, legend: bool) -> Any:
+    """Return a figure of titled pictures (H, W) or (H, W, 3), values from 0 to 1; the first of a row gives its size."""
+    heights = [max(0.5, 3 * row[0][1].shape[0] / row[0][1].shape[1]) for row in rows]
+    size = (3 * len(rows[0]), sum(heights) + 0.35 * len(rows) + 0.5 * legend)
+    figure, axes = plt.subplots(
+        len(rows), len(rows[0]), figsize=size, squeeze=False, layout="constrained", height_ratios=heights
+    )
+    for axis, (title, picture) in zip(axes.ravel(), (item for row in rows for item in row), strict=True):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    return figure
 
 
 def _paint(image: Image, labels: Image, colours: Sequence[str]) -> Image:

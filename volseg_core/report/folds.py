@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
 def write_report(recipe: Recipe, spec: ModelSpec, result: RunResult, results: Sequence[RunResult]) -> Path:
     """Write ``report/index.html`` of a cross-validation and return it; each fold has a report of its own."""
-    pictures = [
-        picture(f"Held-out slices of fold {number}", one.folder / "figures" / "validation.png")
-        for number, one in enumerate(results, 1)
-        if (one.folder / "figures" / "validation.png").is_file()
-    ]
+    pictures = []
+    for number, one in enumerate(results, 1):
+        for head in spec.heads:
+            figure = one.folder / "figures" / f"{head.array('validation')}.png"
+            title = f"Held-out slices of fold {number}" + (f": {head.name}" if head.name else "")
+            pictures += [picture(title, figure)] if figure.is_file() else []
     path = result.folder / "report" / "index.html"
     path.parent.mkdir(exist_ok=True)
     known = {
         "Recipe": recipe.name,
         "Data": ", ".join(recipe.data.train) or "arrays",
         "Folds": str(len(results)),
-        "Classes": spec.classes.describe(),
+        **{head.title.capitalize(): head.describe() for head in spec.heads},
         "Model id": result.model_id[:16],
     }
     write_text(path, page(recipe.name, facts(known), heading("Scores by fold"), _scores(results), *pictures))

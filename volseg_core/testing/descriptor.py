@@ -56,26 +56,36 @@ RULES = rules(
     fields=("The fields of a kind have values that the core knows", "Choose one of those that are named."),
 )
 
-TASKS = ("binary", "multiclass", "multilabel", "affinities", "regression", "distance", "instance")
+TASKS = ("binary", "multiclass", "multilabel", "regression")
 WANTS = {
-    "postprocess": ("classes", "spacing"),
+    "postprocess": ("classes", "spacing", "taken"),
     "architecture": ("in_channels", "num_classes", "dims", "encoder"),
     "encoder": ("name", "in_channels", "depth", "output_stride"),
     "loss": ("task", "num_classes", "ignore_index", "class_counts"),
     "metric": ("classes", "spacing", "task"),
-    "merge": ("views", "classes", "wanted"),
+    "merge": ("task", "views", "classes", "wanted"),
+    "target": ("spacing", "dims"),
     "runtime": ("network", "model", "device", "threads"),
 }
 """Context values that the core gives to each kind."""
-GIVES = ("labels", "confidence", "probabilities", "entropy", "variance")
+GIVES = ("labels", "confidence", "probabilities", "entropy", "variance", "values")
 FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "architecture": {"encoder": ("required", "optional", "none")},
     "loss": {"inputs": ("logits", "probabilities"), "ignore": ("mask", "index", "none")},
-    "metric": {"better": ("higher", "lower"), "inputs": ("classes", "probabilities")},
+    "metric": {
+        "better": ("higher", "lower"),
+        "inputs": ("classes", "probabilities", "values"),
+        "truth": ("target", "instances"),
+    },
     "merge": {"gives": GIVES},
-    "postprocess": {"gives": ("labels", "instances")},
+    "postprocess": {
+        "takes": ("labels", "instances", "probabilities", "values"),
+        "gives": ("labels", "instances", "same"),
+    },
+    "target": {"tasks": ("multilabel", "regression")},
 }
 """Values of fields that have few."""
+_VALUED = ("regression",)
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SUFFIX = re.compile(r"(\.[a-z0-9]+)+")
 _LINE = 120
@@ -147,12 +157,21 @@ def _kind_fields(component: Any) -> Iterator[str]:
         yield f"the {component.kind} has neither suffixes nor directories=True, so that nothing leads to it"
     if component.kind == "architecture" and min(component.divisor, component.min_size) < 1:
         yield f"divisor is {component.divisor} and min_size {component.min_size}; both are at least 1"
-    if component.kind == "metric" and component.outputs[:1] != (component.name,):
-        yield f"outputs is {component.outputs!r}, and its first is the metric's name"
+    if component.kind == "metric":
+        yield from _metric_fields(component)
+    if component.kind == "target" and not component.tasks:
+        yield "the target states no tasks, and what it makes is learnt as one of them"
     if component.kind == "encoder":
         for name, weights in component.weights.items():
             if not weights.source:
                 yield f"the weights {name!r} lack a source"
+
+
+def _metric_fields(component: Any) -> Iterator[str]:
+    if component.outputs[:1] != (component.name,):
+        yield f"outputs is {component.outputs!r}, and its first is the metric's name"
+    if (component.inputs == "values") != (tuple(component.tasks) == _VALUED):
+        yield f"inputs is {component.inputs!r} of tasks {component.tasks!r}; values are those of {_VALUED!r}, alone"
 
 
 def _parameter(name: str, param: Param, found: Findings) -> None:

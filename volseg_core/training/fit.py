@@ -14,11 +14,11 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
-from volseg_core.api import Metric
-from volseg_core.errors import Interrupted, ResourceError, UsageError
+from volseg_core.data.truth import ids, teachers
+from volseg_core.errors import Interrupted, ResourceError
 from volseg_core.machine import thread_count, torch_device
-from volseg_core.model import WEIGHTS, read_header, read_model, tensors_sha256, write_model
-from volseg_core.network import build_network, load_tensors, misfits
+from volseg_core.model import WEIGHTS, read_header, tensors_sha256, write_model
+from volseg_core.training.assembly import build_loss, build_scorers, layout_of, start_network, window_spacing
 from volseg_core.training.callbacks import (
     Checkpoints,
     EpochPlan,
@@ -30,21 +30,19 @@ from volseg_core.training.callbacks import (
 )
 from volseg_core.training.folder import last_checkpoint
 from volseg_core.training.loaders import SHARED_MEMORY_HINT, Batches, make_batches, make_loaders
-from volseg_core.training.losses import WeightedLoss
 from volseg_core.training.module import SegmentationModule
 from volseg_core.training.rate import STEPS as RANGE_STEPS
 from volseg_core.training.rate import find_rate, on_device, read_rate
 from volseg_core.training.run import Prepared, RunOptions, RunResult, monitored
-from volseg_core.volume import SLICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from volseg_core.catalog import Catalog
-    from volseg_core.model import ModelSpec
     from volseg_core.progress import Progress
     from volseg_core.recipe import TrainBlock
+    from volseg_core.training.losses import SumOfHeads
 
 log = logging.getLogger("volseg")
 
@@ -60,8 +58,9 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
     device = torch_device(rule.device)
     torch.set_num_threads(thread_count())
     lightning.seed_everything(rule.seed, verbose=False)
-    network = _network(catalog, prepared, options)
-    batches = make_batches(prepared, catalog.build(recipe.augment.provided, recipe.augment.params))
+    network = start_network(catalog, prepared, options)
+    taught = teachers(catalog, recipe, prepared.spec.heads, window_spacing(prepared.spec))
+    batches = make_batches(prepared, catalog.build(recipe.augment.provided, recipe.augment.params), taught)
     steps = batches.plan.steps
     monitor = monitored(recipe) if prepared.held else ("", True)
     module = _module(catalog, prepared, network, batches, options, monitor)
@@ -87,36 +86,10 @@ def fit(catalog: Catalog, prepared: Prepared, options: RunOptions, progress: Pro
         if options.watch is not None:
             callbacks.append(Watch(options.watch, monitor[0]))
         trainer = _trainer(rule, folder, device, callbacks)
-        loaders = make_loaders(prepared, batches, device)
+        judges = [*taught, ids] if any(scorer.looks_at_objects for scorer in module.scorers) else taught
+        loaders = make_loaders(prepared, batches, device, judges)
         _run(trainer, module, loaders, last if options.resume else None, folder)
     return _finish(catalog, prepared, folder, checkpoints)
-
-
-def _network(catalog: Catalog, prepared: Prepared, options: RunOptions) -> nn.Module:
-    recipe, spec = prepared.recipe, prepared.spec
-    fresh = not options.resume and options.start_from is None
-    network = build_network(catalog, recipe, spec.in_channels, spec.out_channels, pretrained=fresh)
-    if options.start_from is not None and not options.resume:
-        model = read_model(options.start_from)
-        if model.export:
-            raise UsageError("--from", f"{model.path} is an exported model", "Give the run that it was made of.")
-        if model.spec.members > 1:
-            what = f"{model.path} holds {model.spec.members} networks, one for each fold"
-            raise UsageError("--from", what, f"Choose one: --from {model.path.parent / 'fold-1'}")
-        replaced = misfits(network, model)
-        load_tensors(network, model, skip=tuple(replaced))
-        if replaced:
-            log.info("fine-tuning: %s start anew, their shapes differ from %s", ", ".join(replaced), model.path)
-    layout = _layout(recipe.train, spec.dims)
-    return network if layout is None else network.to(memory_format=layout)
-
-
-def _layout(rule: TrainBlock, dims: int) -> torch.memory_format | None:
-    """Return the channels-last layout where it is wanted; auto is for slices on a GPU."""
-    automatic = dims == SLICES and torch_device(rule.device) == "cuda"
-    if not (automatic if rule.channels_last == "auto" else rule.channels_last):
-        return None
-    return torch.channels_last if dims == SLICES else torch.channels_last_3d
 
 
 def _module(
@@ -127,26 +100,17 @@ def _module(
     options: RunOptions,
     monitor: tuple[str, bool],
 ) -> SegmentationModule:
-    recipe, spec = prepared.recipe, prepared.spec
-    loss = WeightedLoss(catalog, recipe.losses, spec.task, len(spec.classes), prepared.class_counts)
-    context = {"classes": spec.classes.names, "spacing": _spacing(spec), "task": spec.task}
-    metrics = []
-    for use in recipe.metrics:
-        assert isinstance(use.provided.component, Metric)  # noqa: S101  (the catalog keeps kinds apart)
-        metrics.append((use.provided.component, catalog.build(use.provided, use.params, context)))
+    recipe = prepared.recipe
+    loss = build_loss(catalog, prepared)
     lr = _rate(recipe.train, network, loss, batches, options)
-    module = SegmentationModule(network, loss, metrics, recipe.train, batches.plan.steps, lr, monitor)
-    layout = _layout(recipe.train, spec.dims)
+    module = SegmentationModule(
+        network, loss, build_scorers(catalog, prepared), recipe.train, batches.plan.steps, lr, monitor
+    )
+    layout = layout_of(recipe.train, prepared.spec.dims)
     return module if layout is None else module.to(memory_format=layout)
 
 
-def _spacing(spec: ModelSpec) -> tuple[float, ...] | None:
-    """Return the spacing that all validation windows share, or None: then distances are in voxels."""
-    alike = spec.spacing is not None and len(set(spec.spacing)) == 1
-    return spec.spacing if spec.dims != SLICES or spec.axes == "z" or alike else None
-
-
-def _rate(rule: TrainBlock, network: nn.Module, loss: WeightedLoss, batches: Batches, options: RunOptions) -> float:
+def _rate(rule: TrainBlock, network: nn.Module, loss: SumOfHeads, batches: Batches, options: RunOptions) -> float:
     """Return the learning rate; ``auto`` is found once and read again when a run is resumed."""
     if rule.lr != "auto":
         return rule.lr

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from volseg_core.data.cover import GridPlaces, GridPlan
 from volseg_core.data.validation import ValidationDataset, validation_windows
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
 from volseg_core.machine import cpu_count, shared_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volseg_core.data.truth import Teacher
     from volseg_core.recipe import TrainBlock
     from volseg_core.training.run import Prepared
 
@@ -28,13 +32,16 @@ _VALIDATION_WINDOWS = 24
 _UNLABELLED_SEED = 7919
 """Added to the seed of the draws without labels, so that they do not repeat those with labels."""
 
+Plan = BatchPlan | GridPlan
+"""Which windows each batch of an epoch has."""
+
 
 @dataclass(frozen=True)
 class Batches:
     """The training windows of a run, those without labels if any, and the plans that batch them."""
 
     windows: WindowDataset
-    plan: BatchPlan
+    plan: Plan
     unlabelled: WindowDataset | None = None
     unlabelled_plan: BatchPlan | None = None
 
@@ -45,25 +52,36 @@ class Batches:
             self.unlabelled_plan.set_epoch(epoch)
 
 
-def make_batches(prepared: Prepared, augment: Any) -> Batches:
-    """Return the windows that a recipe trains on."""
+def make_batches(prepared: Prepared, augment: Any, teachers: Sequence[Teacher]) -> Batches:
+    """Return the windows that a recipe trains on; ``teachers`` make the targets of its heads."""
     recipe, spec = prepared.recipe, prepared.spec
     rule, data = recipe.train, recipe.data
-    turned = bool(getattr(augment, "turns", False))
-    groups = with_turns(prepared.groups, spec.axes) if turned else prepared.groups
-    windows = WindowDataset(groups, augment, rule.seed, data.sampler, len(spec.classes), spec.neighbours)
-    plan = BatchPlan(groups, steps_per_epoch(rule, groups), rule.batch, rule.seed)
+    turned, mirrored = bool(getattr(augment, "turns", False)), bool(getattr(augment, "mirrors", True))
+    groups = with_turns(prepared.groups, spec.axes, mirrored=mirrored) if turned else prepared.groups
+    windows = WindowDataset(
+        groups, augment, rule.seed, data.sampler, prepared.kinds, spec.neighbours, teachers=teachers
+    )
+    plan = _plan(rule, windows)
     if rule.teacher is None:
         return Batches(windows, plan)
-    free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.divisor, spec.min_size, spec.dims)
-    free = with_turns(free, spec.axes) if turned else free
+    free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.sizes)
+    free = with_turns(free, spec.axes, mirrored=mirrored) if turned else free
     seed = rule.seed + _UNLABELLED_SEED
     return Batches(
         windows,
         plan,
-        WindowDataset(free, augment, seed, neighbours=spec.neighbours),
+        WindowDataset(free, augment, seed, neighbours=spec.neighbours, teachers=()),
         BatchPlan(free, plan.steps, rule.teacher.batch, seed),
     )
+
+
+def _plan(rule: TrainBlock, windows: WindowDataset) -> Plan:
+    """Return the plan of a sampler: all places of a grid, or as many draws as cover everything about once."""
+    grids = [places for places in windows.places if isinstance(places, GridPlaces)]
+    if grids:
+        steps = None if rule.steps == "auto" else rule.steps
+        return GridPlan([len(places) for places in grids], steps, rule.batch, rule.seed)
+    return BatchPlan(windows.groups, steps_per_epoch(rule, windows.groups), rule.batch, rule.seed)
 
 
 def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
@@ -74,8 +92,13 @@ def steps_per_epoch(rule: TrainBlock, groups: list[Group]) -> int:
     return int(min(_MAX_STEPS, max(_MIN_STEPS, -(-windows // rule.batch))))
 
 
-def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any, DataLoader[Any] | None]:
-    """Return the loaders of training (with a teacher a dict of two) and of the held-out part, None without any."""
+def make_loaders(
+    prepared: Prepared, batches: Batches, device: str, judges: Sequence[Teacher]
+) -> tuple[Any, DataLoader[Any] | None]:
+    """Return the loaders of training (with a teacher a dict of two) and of the held-out part, None without any.
+
+    ``judges`` make what validation compares with.
+    """
     recipe, spec = prepared.recipe, prepared.spec
     workers = _workers(recipe.train, device, _batch_bytes(prepared))
     common: dict[str, Any] = {"num_workers": workers, "pin_memory": device == "cuda"}
@@ -89,14 +112,15 @@ def make_loaders(prepared: Prepared, batches: Batches, device: str) -> tuple[Any
     if not prepared.held:
         return train, None
     seen = validation_windows(prepared.held, spec, recipe.data.window, _VALIDATION_WINDOWS)
-    held: Any = ValidationDataset(seen, spec)
+    held: Any = ValidationDataset(seen, spec, judges)
     return train, DataLoader(held, batch_sampler=held.batches(recipe.train.batch), **common)
 
 
 def _batch_bytes(prepared: Prepared) -> int:
-    """Return the bytes of the largest batch of training windows: float32 channels and int64 labels."""
+    """Return the bytes of the largest batch of training windows: float32 channels and values, int64 classes."""
     pixels = max(math.prod(group.window) for group in prepared.groups)
-    return prepared.recipe.train.batch * pixels * (4 * prepared.spec.in_channels + 8)
+    targets = sum(8 if head.of_classes else 4 * head.channels for head in prepared.spec.heads)
+    return prepared.recipe.train.batch * pixels * (4 * prepared.spec.in_channels + targets)
 
 
 def _workers(rule: TrainBlock, device: str, batch: int) -> int:

@@ -1,22 +1,23 @@
-"""The weighted sum of a recipe's losses."""
+"""The weighted sums of a recipe's losses: of a head, and of all heads and outputs that are supervised."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from volseg_core.api import Loss
 from volseg_core.errors import UsageError
-from volseg_core.training.targets import to_target
+from volseg_core.training.targets import nearest, probabilities, to_target
 from volseg_core.volume.labels import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from volseg_core.catalog import Catalog
+    from volseg_core.model import ModelSpec
     from volseg_core.recipe import ComponentUse
+    from volseg_core.recipe.assembled import Head
 
 
 class WeightedLoss(nn.Module):
@@ -47,8 +48,11 @@ class WeightedLoss(nn.Module):
         self.modules_ = nn.ModuleList([term for term in self.terms if isinstance(term, nn.Module)])
         self.descriptors = [use.provided.component for use in uses]
 
+    def _probabilities(self, output: Tensor) -> Tensor:
+        return output.sigmoid() if self.task == "binary" else probabilities(self.task, output)
+
     def forward(self, output: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum and its terms for logits (N, C, *S) and class indices (N, *S), -1 = no label.
+        """Return the sum and its terms for an output (N, C, *S) and a target as `to_target` takes it.
 
         Raises:
             UsageError: a loss that knows no ignore label meets voxels without one.
@@ -61,7 +65,7 @@ class WeightedLoss(nn.Module):
             if self.epoch < start:
                 continue
             assert isinstance(descriptor, Loss)  # noqa: S101  (the catalog keeps kinds apart)
-            given = output if descriptor.inputs == "logits" else _probabilities(self.task, output)
+            given = output if descriptor.inputs == "logits" else self._probabilities(output)
             if descriptor.ignore == "mask":
                 value = term(given, target, valid=valid)
             elif descriptor.ignore == "index":
@@ -79,8 +83,45 @@ class WeightedLoss(nn.Module):
         return total, parts
 
 
-def _probabilities(task: str, output: Tensor) -> Tensor:
-    return torch.sigmoid(output) if task == "binary" else torch.softmax(output, dim=1)
+class SumOfHeads(nn.Module):
+    """``sum_h weight_h * loss_h``, over the heads of a network and over all its outputs that are supervised.
+
+    ``epoch`` is the current one.
+    """
+
+    def __init__(self, spec: ModelSpec, heads: Sequence[Head], losses: Sequence[WeightedLoss]) -> None:
+        super().__init__()
+        self.spec = spec
+        self.weights = [head.weight for head in heads]
+        self.losses = list(losses)
+        self.modules_ = nn.ModuleList(losses)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let losses that start later know the epoch."""
+        for loss in self.losses:
+            loss.epoch = epoch
+
+    def forward(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum and its terms for outputs (N, channels, *S), the final one first, and a target per head.
+
+        Coarser outputs are judged at their voxels. Terms are those of the final output.
+        """
+        total = outputs[0].new_zeros(())
+        parts: dict[str, Tensor] = {}
+        for number, output in enumerate(outputs):
+            of_heads = zip(self.spec.heads, self.spec.parts, self.weights, self.losses, targets, strict=False)
+            for head, part, weight, loss, target in of_heads:
+                value, terms = loss(output[:, part], nearest(target, output.shape[2:]))
+                total = total + weight * value
+                if number == 0:
+                    parts |= {f"{head.name}/{name}" if head.name else name: term for name, term in terms.items()}
+        return total, parts
+
+
+def supervised(network: nn.Module, images: Tensor) -> Sequence[Tensor]:
+    """Return the outputs that a loss looks at: those that the network offers, else its only one."""
+    offered = getattr(network, "supervised", None)
+    return [network(images)] if offered is None else offered(images)
 
 
 def _unique_name(uses: Sequence[ComponentUse], index: int) -> str:

@@ -13,41 +13,43 @@ from torch import Tensor, nn
 
 from volseg_core.errors import DivergedError
 from volseg_core.training.average import Average
+from volseg_core.training.losses import supervised
 from volseg_core.training.optimise import freeze_encoder, make_optimizer, make_schedule
-from volseg_core.training.targets import predicted_class, probabilities
+from volseg_core.training.targets import results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from volseg_core.api import Metric
     from volseg_core.recipe import TrainBlock
-    from volseg_core.training.losses import WeightedLoss
+    from volseg_core.training.losses import SumOfHeads
+    from volseg_core.training.scores import Scorer
 
 _CHECK_EVERY = 20
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, list[Tensor]]
+"""Images (N, C, *S), and for every head its target."""
 Batches = Batch | dict[str, Any]
 
 
 class SegmentationModule(lightning.LightningModule):
-    """A network with its loss and metrics. Batches are images (N, C, *S) and class indices (N, *S), -1 = none.
+    """A network with its losses and metrics, trained on batches of images and targets.
 
-    With a teacher a batch is a dict of two such batches, ``labelled`` and ``unlabelled``. ``monitor`` is
-    the score that chooses the best epoch and whether more of it is better.
+    With a teacher a batch is a dict of two such batches, ``labelled`` and ``unlabelled``. ``scorers`` judge the heads,
+    in their order. ``monitor`` is the score that chooses the best epoch and whether more of it is better.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        loss: WeightedLoss,
-        metrics: Sequence[tuple[Metric, Any]],
+        loss: SumOfHeads,
+        scorers: Sequence[Scorer],
         rule: TrainBlock,
         steps: int,
         lr: float,
         monitor: tuple[str, bool] = ("", True),
     ) -> None:
         super().__init__()
-        self.network, self.loss, self.metrics, self.rule = network, loss, list(metrics), rule
+        self.network, self.loss, self.scorers, self.rule = network, loss, list(scorers), rule
         self.average = Average(network, rule.ema) if rule.ema else None
         self.steps, self.lr, self.monitor = steps, lr, monitor
         self.scores: dict[str, float] = {}
@@ -64,7 +66,7 @@ class SegmentationModule(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the epoch before; let losses and the encoder know the epoch."""
         self._sums, self._count, self._started = {}, 0, time.monotonic()
-        self.loss.epoch = self.current_epoch
+        self.loss.set_epoch(self.current_epoch)
         if self.rule.frozen_epochs:
             freeze_encoder(self.network, frozen=self.current_epoch < self.rule.frozen_epochs)
 
@@ -83,8 +85,8 @@ class SegmentationModule(lightning.LightningModule):
         Raises:
             DivergedError: the loss is not finite.
         """
-        images, labels = batch["labelled"] if isinstance(batch, dict) else batch
-        value, parts = self.loss(self.network(images), labels)
+        images, targets = batch["labelled"] if isinstance(batch, dict) else batch
+        value, parts = self.loss(supervised(self.network, images), targets)
         if isinstance(batch, dict):
             parts["consistency"] = self._consistency(batch["unlabelled"][0])
             value = value + self._consistency_weight(index) * parts["consistency"]
@@ -96,16 +98,16 @@ class SegmentationModule(lightning.LightningModule):
         return value  # type: ignore[no-any-return]
 
     def _consistency(self, images: Tensor) -> Tensor:
-        """Return the mean squared difference between the teacher's probabilities and ours on noisier images.
+        """Return the mean squared difference between the teacher's results and ours on noisier images.
 
         After Tarvainen and Valpola 2017, arXiv:1703.01780.
         """
         assert self.average is not None  # noqa: S101  (the recipe asks for ema with a teacher)
         assert self.rule.teacher is not None  # noqa: S101
         with torch.no_grad():
-            taught = probabilities(self.loss.task, self.average(images))
+            taught = results(self.loss.spec, self.average(images))
         noisy = images + self.rule.teacher.noise * torch.randn_like(images)
-        return (probabilities(self.loss.task, self.network(noisy)) - taught).square().mean()
+        return (results(self.loss.spec, self.network(noisy)) - taught).square().mean()
 
     def _consistency_weight(self, index: int) -> float:
         """Return the weight of a step: it rises over the first ``rampup`` of the training as exp(-5 (1 - t)^2)."""
@@ -126,28 +128,19 @@ class SegmentationModule(lightning.LightningModule):
         """Forget the counts of the epoch before."""
         self._validation: dict[str, Tensor] = {}
         self._batches = 0
-        for _, metric in self.metrics:
-            metric.reset()
+        for scorer in self.scorers:
+            scorer.reset()
 
     def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002  (Lightning's signature)
         """Count loss and metrics of a batch of whole slices, or boxes."""
-        images, labels = batch
-        logits = self.trained(images)
-        value, _ = self.loss(logits, labels)
+        images, targets = batch
+        output = self.trained(images)
+        value, _ = self.loss([output], targets)
         self._validation["val/loss"] = self._validation.get("val/loss", torch.zeros((), device=self.device)) + value
         self._batches += 1
-        target = labels.cpu().numpy()
-        given: dict[str, Any] = {"classes": predicted_class(self.loss.task, logits).cpu().numpy()}
-        if any(descriptor.inputs == "probabilities" for descriptor, _ in self.metrics):
-            given["probabilities"] = probabilities(self.loss.task, logits).float().cpu().numpy().swapaxes(0, 1)
-        for descriptor, metric in self.metrics:
-            prediction = given[descriptor.inputs]
-            if descriptor.streaming:
-                metric.update(prediction, target, target >= 0)
-                continue
-            lead = prediction.ndim - target.ndim
-            for number, truth in enumerate(target):  # one slice, or box, is one image
-                metric.update(prediction.take(number, axis=lead), truth, truth >= 0)
+        ids = targets[len(self.scorers)] if len(targets) > len(self.scorers) else None
+        for scorer, part, target in zip(self.scorers, self.loss.spec.parts, targets, strict=False):
+            scorer.update(output[:, part], target, ids)
 
     def on_validation_epoch_end(self) -> None:
         """Compute the scores of the epoch.
@@ -159,8 +152,8 @@ class SegmentationModule(lightning.LightningModule):
         if not math.isfinite(loss):
             raise diverged(f"validation after epoch {self.current_epoch}", loss, {})
         self.scores["val/loss"] = loss
-        for _, metric in self.metrics:
-            self.scores |= {f"val/{key}": float(value) for key, value in metric.compute().items()}
+        for scorer in self.scorers:
+            self.scores |= {f"val/{key}": value for key, value in scorer.compute().items()}
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's scores."""

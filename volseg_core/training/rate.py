@@ -13,16 +13,18 @@ import numpy as np
 import torch
 
 from volseg_core.provenance import write_json
+from volseg_core.training.losses import supervised
 from volseg_core.training.optimise import make_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from volseg_core.recipe import TrainBlock
-    from volseg_core.training.losses import WeightedLoss
+    from volseg_core.training.losses import SumOfHeads
+    from volseg_core.training.module import Batch
 
 log = logging.getLogger("volseg")
 
@@ -38,8 +40,8 @@ _EXPLODED = 4.0
 def find_rate(
     rule: TrainBlock,
     network: nn.Module,
-    loss: WeightedLoss,
-    batches: Callable[[], Iterator[tuple[Tensor, Tensor]]],
+    loss: SumOfHeads,
+    batches: Callable[[], Iterator[Batch]],
     folder: Path,
 ) -> float:
     """Return the learning rate for a network, and keep the table, the picture and the choice in ``folder``.
@@ -73,16 +75,16 @@ def read_rate(folder: Path) -> float:
 
 
 def _sweep(
-    rule: TrainBlock, network: nn.Module, loss: WeightedLoss, batches: Iterator[tuple[Tensor, Tensor]]
+    rule: TrainBlock, network: nn.Module, loss: SumOfHeads, batches: Iterator[Batch]
 ) -> tuple[list[float], list[float]]:
     optimizer = make_optimizer(rule, network.train(), LOWEST)
     shares = [group["lr"] / LOWEST for group in optimizer.param_groups]
     rates: list[float] = []
     losses: list[float] = []
-    for rate, (images, labels) in zip(np.geomspace(LOWEST, HIGHEST, STEPS), batches, strict=False):
+    for rate, (images, targets) in zip(np.geomspace(LOWEST, HIGHEST, STEPS), batches, strict=False):
         for group, share in zip(optimizer.param_groups, shares, strict=True):
             group["lr"] = float(rate) * share
-        value, _ = loss(network(images), labels)
+        value, _ = loss(supervised(network, images), targets)
         found = float(value.detach())
         if not math.isfinite(found):
             break
@@ -120,7 +122,7 @@ def choose(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
     return float(np.clip(min(rates[steepest], rates[lowest] / 10), *_BOUNDS))
 
 
-def on_device(batches: Iterator[tuple[Tensor, Tensor]], device: str) -> Iterator[tuple[Tensor, Tensor]]:
+def on_device(batches: Iterator[Batch], device: str) -> Iterator[Batch]:
     """Yield batches on the device of the network."""
-    for images, labels in batches:
-        yield images.to(torch.device(device)), labels.to(torch.device(device))
+    for images, targets in batches:
+        yield images.to(torch.device(device)), [target.to(torch.device(device)) for target in targets]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from volseg_core.api import Metric, RunInfo
 from volseg_core.data.folds import split_fold
 from volseg_core.data.generated import generated_volume
-from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled
+from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled, weighted
 from volseg_core.data.split import Region, split, whole
 from volseg_core.data.windows import Group, by, window_groups
 from volseg_core.errors import DivergedError, Interrupted, UsageError, VolsegError
@@ -31,12 +31,13 @@ from volseg_core.training.folder import (
     write_end,
     write_start,
 )
-from volseg_core.volume import SLICES, ClassMap, Normalisation
+from volseg_core.volume import SLICES, Normalisation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from volseg_core.data.files import VolumeLike
+    from volseg_core.model import HeadSpec
     from volseg_core.progress import Progress
     from volseg_core.recipe import Recipe
     from volseg_core.registry import Registry
@@ -70,10 +71,15 @@ class Prepared:
     held: list[Region]
     unlabelled: list[Region] = field(default_factory=list)
 
+    @property
+    def kinds(self) -> int:
+        """How many kinds of voxels windows are laid by: classes, else background and objects."""
+        return max((len(head.classes) for head in self.spec.heads if head.of_classes), default=2)
+
     @cached_property
     def class_counts(self) -> list[int]:
         """Labelled training voxels of each class, in class order."""
-        numbers = range(len(self.spec.classes))
+        numbers = range(self.kinds)
         return [sum(int(region.class_profile(number)[0].sum()) for region in self.train) for number in numbers]
 
 
@@ -145,12 +151,17 @@ def run_training(
 
 
 def monitored(recipe: Recipe) -> tuple[str, bool]:
-    """Return the score that chooses the best epoch, and whether more is better: the first metric's, else the loss."""
-    if not recipe.metrics:
+    """Return the score that chooses the best epoch, and whether more is better.
+
+    It is the first metric's of the only head; with several heads, or without a metric, the loss.
+    """
+    if len(recipe.heads) > 1 or not recipe.heads[0].metrics:
         return "val/loss", False
-    component = recipe.metrics[0].provided.component
+    head = recipe.heads[0]
+    component = head.metrics[0].provided.component
     assert isinstance(component, Metric)  # noqa: S101  (the catalog keeps kinds apart)
-    return f"val/{component.outputs[0]}", component.better == "higher"
+    prefix = f"{head.name}/" if head.name else ""
+    return f"val/{prefix}{component.outputs[0]}", component.better == "higher"
 
 
 def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labels: Sequence[VolumeLike]) -> Prepared:
@@ -163,19 +174,21 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         raise UsageError(
             "data", f"{len(data)} volumes but {len(labels)} label volumes", "Give --labels for each --data."
         )
-    volumes, classes = read_labelled(registry.catalog, recipe, data, labels)
+    volumes, heads = read_labelled(registry.catalog, recipe, data, labels)
+    volumes = weighted(volumes, recipe.data.weights)
     axes = choose_axes(recipe, volumes)
-    dims = recipe.head.dims
-    train, held = _regions(registry, recipe, volumes, classes, axes if dims == SLICES else "")
-    log.info("classes: %s", classes.describe())
-    if classes.ignore:
-        log.info("ignored ids: %s", ", ".join(map(str, classes.ignore)))
-    divisor, minimum = size_rules(recipe)
-    groups = window_groups(train, axes, recipe.data.window, divisor, minimum, dims)
+    dims = recipe.header.dims
+    train, held = _regions(registry, recipe, volumes, heads, axes if dims == SLICES else "")
+    for head in heads:
+        log.info("%s: %s", head.title, head.describe())
+    if recipe.data.ignore:
+        log.info("ignored ids: %s", ", ".join(map(str, recipe.data.ignore)))
+    sizes = size_rules(registry.catalog, recipe)
+    groups = window_groups(train, axes, recipe.data.window, sizes)
     log.info("%s", _describe(groups, axes))
     for region in held:
         log.info("held out for validation: %s", region.describe())
-    completed = _complete(recipe, volumes[0], classes, axes, data, labels)
+    completed = _complete(recipe, volumes[0], heads, axes, data, labels)
     if dims != SLICES:
         completed = _with_window(completed, groups)
     neighbours = recipe.data.neighbours
@@ -183,18 +196,15 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         what = "single or independent images have no neighbours"
         raise UsageError("data.neighbours", what, "Set data.neighbours=0.")
     spec = ModelSpec(
-        task=recipe.head.task,
+        heads=heads,
         in_channels=volumes[0].data.shape[0] * (2 * neighbours + 1),
         neighbours=neighbours,
-        classes=classes,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=axes,
-        divisor=divisor,
-        min_size=minimum,
-        dims=dims,
+        sizes=sizes,
         spacing=volumes[0].grid.spacing,
         unit=volumes[0].grid.unit,
-        made_with=completed.head.made_with,
+        made_with=completed.header.made_with,
     )
     return Prepared(completed, spec, groups, train, held, _unlabelled(registry, recipe, volumes))
 
@@ -213,14 +223,14 @@ def _unlabelled(registry: Registry, recipe: Recipe, volumes: Sequence[Labelled])
 
 
 def _regions(
-    registry: Registry, recipe: Recipe, volumes: Sequence[Labelled], classes: ClassMap, axes: str
+    registry: Registry, recipe: Recipe, volumes: Sequence[Labelled], heads: Sequence[HeadSpec], axes: str
 ) -> tuple[list[Region], list[Region]]:
     rule = recipe.data.val
     if recipe.data.fold is not None:
         return split_fold(volumes, rule, axes, recipe.data.folds, recipe.data.fold)
     if not rule.files:
         return split(volumes, rule, axes)
-    extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, classes)
+    extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, heads)
     return [whole(volume) for volume in volumes], [whole(volume) for volume in extra]
 
 
@@ -237,7 +247,7 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
     """
     wanted = recipe.data.axes
     independent = _independent(recipe, volumes)
-    if independent and recipe.head.dims != SLICES:
+    if independent and recipe.header.dims != SLICES:
         what = "single or independent images have no depth for a 3D network to see"
         raise UsageError("dims", what, "Use dims: 2 and a 2D network.")
     if wanted != "auto":
@@ -274,14 +284,13 @@ def _independent(recipe: Recipe, volumes: Sequence[Labelled]) -> bool:
 def _complete(
     recipe: Recipe,
     first: Labelled,
-    classes: ClassMap,
+    heads: Sequence[HeadSpec],
     axes: str,
     data: Sequence[VolumeLike],
     labels: Sequence[VolumeLike],
 ) -> Recipe:
     """Return the recipe with everything that was ``auto`` about the data written out."""
-    named = {item.name: item.id for item in classes.classes}
-    head = recipe.head.model_copy(update={"classes": named, "made_with": made_with(recipe.components())})
+    header = recipe.header.model_copy(update={"made_with": made_with(recipe.components())})
     block = recipe.data.model_copy(
         update={
             "axes": axes,
@@ -291,7 +300,7 @@ def _complete(
             "unlabelled": _references(recipe.data.unlabelled),
         }
     )
-    return recipe.replace(head=head, data=block)
+    return recipe.named([head.classes for head in heads]).replace(header=header, data=block)
 
 
 def _references(items: Sequence[VolumeLike]) -> tuple[str, ...]:

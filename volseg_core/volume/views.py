@@ -61,6 +61,12 @@ class View:
         """The slicing axis of the volume (0 z, 1 y, 2 x)."""
         return self.order[0]
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether no rotation of the volume looks like this."""
+        swaps = sum(self.order[first] > self.order[second] for first in range(3) for second in range(first + 1, 3))
+        return (swaps + sum(self.flips)) % 2 == 1
+
     def shape(self, shape: Sequence[int]) -> tuple[int, int, int]:
         """Return the shape that a volume of ``shape`` (Z, Y, X) has in this view."""
         return shape[self.order[0]], shape[self.order[1]], shape[self.order[2]]

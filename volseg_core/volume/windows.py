@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,46 @@ BLENDS = ("gaussian", "constant", "crop")
 def padded_size(size: int, divisor: int, minimum: int = 1) -> int:
     """Return the smallest multiple of ``divisor`` that is at least ``size`` and ``minimum``."""
     return -(-max(size, minimum) // divisor) * divisor
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Sizes that a network takes: along each axis of its images multiples of ``divisor``, at least ``least``."""
+
+    divisor: tuple[int, ...]
+    least: tuple[int, ...]
+
+    @classmethod
+    def same(cls, divisor: int, least: int, dims: int) -> SizeRule:
+        """Return the rule that holds for every axis."""
+        return cls((divisor,) * dims, (least,) * dims)
+
+    @property
+    def dims(self) -> int:
+        """Dimensions of the images."""
+        return len(self.divisor)
+
+    def padded(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the smallest shape that is taken and holds ``shape``."""
+        return tuple(map(padded_size, shape, self.divisor, self.least))
+
+    def suits(self, shape: Sequence[int]) -> bool:
+        """Whether a shape is taken as it is."""
+        return self.padded(shape) == tuple(shape)
+
+    def joined(self, other: SizeRule) -> SizeRule:
+        """Return the rule of what both take."""
+        return SizeRule(tuple(map(math.lcm, self.divisor, other.divisor)), tuple(map(max, self.least, other.least)))
+
+    def __str__(self) -> str:
+        least = self.padded((1,) * self.dims)
+        more = f", {_by(least)} or more" if any(map(operator.gt, least, self.divisor)) else ""
+        return f"multiples of {_by(self.divisor)}{more}"
+
+
+def _by(numbers: Sequence[int]) -> str:
+    """Return one number where all are equal."""
+    return str(numbers[0]) if len(set(numbers)) == 1 else " x ".join(map(str, numbers))
 
 
 def pad_to(array: np.ndarray[Any, Any], shape: Sequence[int]) -> np.ndarray[Any, Any]:

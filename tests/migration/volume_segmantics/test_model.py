@@ -58,8 +58,8 @@ def test_the_imported_model_gives_the_same_logits(save_checkpoint, settings_file
     batch = torch.randn(2, 1, 64, 96)
     with torch.no_grad():
         assert torch.equal(ours(batch), theirs(batch))
-    assert (model.spec.in_channels, model.spec.axes, model.spec.task) == (1, "zyx", "multiclass")
-    assert [(item.id, item.name) for item in model.spec.classes.classes] == [(0, "0"), (1, "1"), (2, "2")]
+    assert (model.spec.in_channels, model.spec.axes, model.spec.heads[0].task) == (1, "zyx", "multiclass")
+    assert [(item.id, item.name) for item in model.spec.heads[0].classes.classes] == [(0, "0"), (1, "1"), (2, "2")]
 
 
 class Pipeline(torch.nn.Module):
@@ -87,7 +87,7 @@ def test_neighbouring_slices_and_names_of_classes_are_carried(save_checkpoint, s
     checkpoint = save_checkpoint(theirs, structure(channels=5), codes={0: "resin", 1: "cell", 2: "villus"})
     model, _ = imported(settings_files, checkpoint, tmp_path)
     assert (model.spec.in_channels, model.spec.neighbours, model.spec.volume_channels) == (5, 2, 1)
-    assert model.spec.classes.names == ("resin", "cell", "villus")
+    assert model.spec.heads[0].classes.names == ("resin", "cell", "villus")
 
 
 def test_the_imported_model_predicts_and_its_recipe_fine_tunes(save_checkpoint, settings_files, tmp_path):

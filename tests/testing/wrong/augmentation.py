@@ -91,7 +91,62 @@ class HoldsALambda(Right):
         self.step = lambda: None
 
 
-RIGHT = [(described("Right", "mirror and noise"), {})]
+class RightBox(Right):
+    """The same of boxes."""
+
+    def box(self, image: Any, truth: Any, seed: int, *, spacing: Any, thick: Any) -> Any:
+        return self.draw_box(image, truth, np.random.default_rng(seed))
+
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        step = random.choice((-1, 1))
+        noisy = image[:, ::step] + random.normal(0, 0.02, image.shape)
+        return noisy.astype(np.float32), truth[:, ::step].copy()
+
+
+class CubesOnly(RightBox):
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        return super().draw_box(image.reshape(-1, *image.shape[-1:] * 3), truth, random)
+
+
+class BoxesOfIntegers(RightBox):
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        image, truth = super().draw_box(image, truth, random)
+        return image, np.nan_to_num(truth, nan=-1).astype(np.int32)
+
+
+class BrightBoxes(RightBox):
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        image, truth = super().draw_box(image, truth, random)
+        return image * np.float32(10), truth
+
+
+class InterpolatesBoxes(RightBox):
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        image, truth = super().draw_box(image, truth, random)
+        return image, np.where(truth == 1, 3, truth).astype(truth.dtype)
+
+
+class MirrorsTheBox(RightBox):
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        return super().draw_box(image, truth, random)[0], truth.copy()
+
+
+class DrawsByTruth(RightBox):
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        random.random(len(truth))
+        return super().draw_box(image, truth, random)
+
+
+class OverwritesBoxes(RightBox):
+    def draw_box(self, image: Any, truth: Any, random: Any) -> Any:
+        image += 0.001
+        return super().draw_box(image, truth, random)
+
+
+RIGHT = [
+    (described("Right", "mirror and noise"), {}),
+    (described("RightBox", "mirror and noise of boxes"), {}),
+]
 WRONG = {
     "works": (described("OneChannel", "takes one channel only"), "with a window of (32, 32, 3) it raised ValueError"),
     "shape": (described("Turns", "turns oblong windows"), "seed 0 turns the image from (24, 40, 1) to (40, 24, 1)"),
@@ -104,4 +159,14 @@ WRONG = {
     "global-state": (described("Global", "seeds numpy's global generator"), "it moved one on"),
     "untouched": (described("Overwrites", "adds to the image that it is given"), "it changed them"),
     "pickle": (described("HoldsALambda", "keeps a lambda"), "packed and unpacked it raised"),
+    "box-works": (described("CubesOnly", "takes cubes only"), "with a box of (2, 8, 24, 32) it raised ValueError"),
+    "box-keeps": (
+        described("BoxesOfIntegers", "makes truth integers"),
+        "seed 0 turns the truth from (2, 24, 24, 24) float32 to (2, 24, 24, 24) int32",
+    ),
+    "box-range": (described("BrightBoxes", "makes boxes ten times as bright"), "seed 0 gives values from"),
+    "box-truth": (described("InterpolatesBoxes", "makes truth of its own"), "seed 0 makes 3 of it"),
+    "box-aligned": (described("MirrorsTheBox", "mirrors the image and not the truth"), "of 12 draws"),
+    "box-same-seed": (described("DrawsByTruth", "draws by the truth"), "another image with truth of floats"),
+    "box-untouched": (described("OverwritesBoxes", "adds to the box that it is given"), "it changed them"),
 }

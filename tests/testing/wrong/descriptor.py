@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from volseg_core.api import Architecture, Metric, Param, Postprocess, Reader
+from volseg_core.api import Architecture, Metric, Param, Postprocess, Reader, Target
 
 MEMBER = "no function"
 LEAST = Param("int", 1, "Least size.", min=1)
@@ -96,6 +96,12 @@ WRONG = {
     ),
 }
 """The rule, a component that breaks it and what is seen."""
+
+
+def metric(**fields: Any) -> Metric:
+    return Metric(name="m", target="descriptor:right", outputs=("m",), licence="MIT", **fields)
+
+
 ALSO_WRONG = [
     ("target", described("MEMBER", summary="Is a string."), "'descriptor:MEMBER' is str"),
     ("keywords", described("anything", summary="Takes **kwargs."), "'least' disappears in its **kwargs"),
@@ -127,6 +133,36 @@ ALSO_WRONG = [
         "fields",
         Metric(name="m", target="descriptor:right", summary="A metric.", outputs=("other",), licence="MIT"),
         "outputs is ('other',), and its first is the metric's name",
+    ),
+    (
+        "fields",
+        Target(name="t", target="target:Right", summary="A target.", licence="MIT"),
+        "the target states no tasks",
+    ),
+    (
+        "fields",
+        Target(name="t", target="target:Right", summary="A target.", tasks=("multiclass",), licence="MIT"),
+        "tasks is 'multiclass', which is not one of multilabel, regression",
+    ),
+    (
+        "fields",
+        metric(summary="takes classes of a regression", tasks=("regression",)),
+        "inputs is 'classes' of tasks ('regression',); values are those of ('regression',), alone",
+    ),
+    (
+        "fields",
+        metric(summary="takes values of any task", inputs="values"),
+        "inputs is 'values' of tasks (); values are those of",
+    ),
+    (
+        "fields",
+        metric(summary="takes values of two tasks", inputs="values", tasks=("regression", "multilabel")),
+        "values are those of ('regression',), alone",
+    ),
+    (
+        "fields",
+        metric(summary="asks for another truth", truth="ids"),
+        "truth is 'ids', which is not one of target, instances",
     ),
 ]
 GIVEN = {

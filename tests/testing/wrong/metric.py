@@ -131,7 +131,73 @@ class NeedsTorch(Right):
         return {name: float(torch.tensor(value, dtype=torch.float64)) for name, value in super().compute().items()}
 
 
-RIGHT = [(described("Right", "mean Dice of the foreground"), {})]
+class Soft(Right):
+    """Dice of two channels of probabilities, each with a mask of its own."""
+
+    def update(self, prediction: Any, target: Any, valid: Any) -> None:
+        for index, (chances, true, known) in enumerate(zip(prediction, target, valid, strict=True)):
+            self.hits[index] += 2 * np.sum((chances * true)[known], dtype=float)
+            self.sizes[index] += np.sum((chances + true)[known], dtype=float)
+
+
+class OfClassesOnly(Right):
+    """Takes class indices, and says that it serves multilabel tasks."""
+
+    def update(self, prediction: Any, target: Any, valid: Any = None) -> None:
+        if prediction.dtype.kind == "f":
+            raise TypeError("no class indices")
+        super().update(prediction, target, valid)
+
+
+class ForgetsTheMask(Soft):
+    """Counts the entries of channels that are not known as 0."""
+
+    def update(self, prediction: Any, target: Any, valid: Any) -> None:
+        super().update(prediction, target, np.ones_like(valid) if valid.any() else valid)
+
+
+class Squares(Right):
+    """Mean squared error of values."""
+
+    def update(self, prediction: Any, target: Any, valid: Any) -> None:
+        self.hits[0] += np.sum((prediction - target)[valid] ** 2, dtype=float)
+        self.sizes[0] += valid.sum()
+
+
+class SquaresOfAll(Squares):
+    """The same, with what is not known as 0."""
+
+    def update(self, prediction: Any, target: Any, valid: Any) -> None:
+        self.hits[0] += np.sum((prediction - target) ** 2, dtype=float) if valid.any() else 0
+        self.sizes[0] += valid.sum()
+
+
+class Inside(Right):
+    """Share of the voxels of true objects that a boundary map leaves inside of them, and of others that it does not."""
+
+    def update(self, prediction: Any, target: Any, valid: Any = None) -> None:
+        known = target >= 0 if valid is None else (target >= 0) & valid
+        self.hits[0] += np.sum((prediction[0] < 0.5)[known] == (target > 0)[known])
+        self.sizes[0] += known.sum()
+
+
+class NoneIsAnObject(Inside):
+    """Takes -1 for the id of an object."""
+
+    def update(self, prediction: Any, target: Any, valid: Any = None) -> None:
+        super().update(prediction, np.abs(target) if (target >= 0).any() else target, valid)
+
+
+MULTILABEL = {"tasks": ("multilabel",), "inputs": "probabilities"}
+VALUES = {"tasks": ("regression",), "inputs": "values"}
+MAPS = {"tasks": ("multilabel",), "inputs": "probabilities", "truth": "instances"}
+
+RIGHT = [
+    (described("Right", "mean Dice of the foreground"), {}),
+    (described("Soft", "Dice of channels", **MULTILABEL), {}),
+    (described("Squares", "mean squared error", better="lower", **VALUES), {}),
+    (described("Inside", "share of a map that is right", **MAPS), {}),
+]
 WRONG = {
     "works": (described("VolumesOnly", "raises in 2D and declares it"), "in 2D it raised IndexError: 2 dimensions"),
     "outputs": (described("Nameless", "does not give what outputs names"), "'nameless' is not in score"),
@@ -158,4 +224,36 @@ WRONG = {
         "it breaks metric.works: in 2D it raised ModuleNotFoundError: No module named 'torch'",
     ),
 }
-ALSO_WRONG = [("outputs", described("Numpy", "gives numbers of numpy"), "'numpy' is float64")]
+ALSO_WRONG = [
+    ("outputs", described("Numpy", "gives numbers of numpy"), "'numpy' is float64"),
+    (
+        "works",
+        described("OfClassesOnly", "takes class indices alone", tasks=("multiclass", "multilabel")),
+        "in 2D, multilabel, it raised TypeError: no class indices",
+    ),
+    (
+        "works",
+        described("OfClassesOnly", "names no task and serves one", tasks=()),
+        "in 2D, multilabel, it raised TypeError: no class indices",
+    ),
+    (
+        "ignored",
+        described("ForgetsTheMask", "counts channels that are not known", **MULTILABEL),
+        "in 2D, multilabel, the prediction at a target of -1 changes the score",
+    ),
+    (
+        "ignored",
+        described("SquaresOfAll", "counts values that are not known", better="lower", **VALUES),
+        "in 2D, regression, the prediction at a target of -1 changes the score",
+    ),
+    (
+        "ordered",
+        described("Squares", "says that a larger error is better", **VALUES),
+        "in 2D, regression, perfect gives 0",
+    ),
+    (
+        "ignored",
+        described("NoneIsAnObject", "takes -1 for an object", **MAPS),
+        "in 2D, multilabel, the prediction at a target of -1 changes the score",
+    ),
+]

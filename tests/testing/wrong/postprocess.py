@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
 from scipy import ndimage
 
 from volseg_core.api import Postprocess
@@ -12,8 +13,9 @@ from volseg_core.api import Postprocess
 CALLS = itertools.count()
 
 
-def described(target: str, summary: str, gives: str = "instances") -> Postprocess:
-    return Postprocess(name=target, target=f"postprocess:{target}", summary=summary, gives=gives, licence="MIT")
+def described(target: str, summary: str, gives: str = "instances", takes: tuple[str, ...] = ("labels",)) -> Postprocess:
+    about = {"name": target, "target": f"postprocess:{target}", "summary": summary, "licence": "MIT"}
+    return Postprocess(takes=takes, gives=gives, **about)
 
 
 def right() -> Any:
@@ -57,12 +59,66 @@ def clears() -> Any:
     return postprocess
 
 
+class Steps:
+    """Keeps labels of so many voxels, in the part of the volume that it sees."""
+
+    def __init__(self, halo: Any = 0, least: int = 0) -> None:
+        self.halo, self.least = halo, least
+
+    def __call__(self, labels: Any) -> Any:
+        return labels * (np.bincount(labels.ravel(), minlength=3) >= self.least)[labels]
+
+
+def wide() -> Any:
+    return Steps(halo="wide")
+
+
+def local() -> Any:
+    return Steps(halo=1, least=200)
+
+
+class Counted:
+    """Removes instances of fewer than 12 voxels, which it counts in all blocks first."""
+
+    halo = 0
+
+    def __init__(self) -> None:
+        self.sizes: Any = np.zeros(64, int)
+
+    def look(self, instances: Any) -> None:
+        self.sizes += np.bincount(instances.ravel(), minlength=64)
+
+    def __call__(self, instances: Any) -> Any:
+        return instances * (self.sizes >= 12)[instances]
+
+
+def counted() -> Any:
+    return Counted()
+
+
+def components() -> Any:
+    class Components:
+        halo, overlap = 1, 0.0
+
+        def __call__(self, labels: Any) -> Any:
+            return right()(labels)
+
+    return Components()
+
+
+def thresholds() -> Any:
+    return lambda values: (values[0] > 0.5).astype(np.uint8)
+
+
 RIGHT = [
     (described("right", "connected parts"), {}),
     (described("keeps", "the labels as they are", gives="labels"), {}),
+    (described("components", "connected parts, by blocks"), {}),
+    (described("counted", "large instances", gives="same", takes=("instances",)), {}),
+    (described("thresholds", "a threshold", gives="labels", takes=("values", "probabilities")), {}),
 ]
 WRONG = {
-    "works": (described("volumes", "raises for a single slice"), "with shape (1, 7, 8) it raised IndexError"),
+    "works": (described("volumes", "raises for a single slice"), "with labels of shape (1, 7, 8) it raised IndexError"),
     "shape": (described("crops", "cuts a plane off"), "labels of shape (6, 7, 8) become int32 of shape (5, 7, 8)"),
     "background": (described("fromone", "makes the background an instance"), "something does"),
     "indices": (
@@ -71,5 +127,10 @@ WRONG = {
     ),
     "deterministic": (described("counts", "numbers instances on from call to call"), "the second result is another"),
     "untouched": (described("clears", "clears the labels that it is given"), "it changed them"),
+    "halo": (described("wide", "has a halo that is no number", gives="labels"), "has halo 'wide'"),
+    "blocks": (
+        described("local", "counts voxels in a block alone", gives="labels"),
+        " of 1716 voxels of labels differ",
+    ),
 }
 ALSO_WRONG = [("shape", described("floats", "returns floats"), "become float64")]

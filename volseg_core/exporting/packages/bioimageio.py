@@ -21,7 +21,6 @@ from volseg_core.exporting.packages.page import page
 from volseg_core.exporting.vectors import FLOAT32, read_vectors, vectors_path
 from volseg_core.exporting.writing import replacing
 from volseg_core.prediction.segment import softmax
-from volseg_core.volume import padded_size
 from volseg_core.volume.normalise import Normaliser
 
 if TYPE_CHECKING:
@@ -67,12 +66,13 @@ def write_bioimageio(model: ModelFile, path: Path) -> None:
 def description(model: ModelFile, hashes: dict[str, str], shape: tuple[int, ...]) -> dict[str, Any]:
     """Return the description; what volseg cannot know (authors, licence, citation) is left to the page to ask for."""
     spec = model.spec
-    names = [_identifier(name, index) for index, name in enumerate(spec.classes.names)][-spec.out_channels :]
+    head = spec.heads[0]
+    names = [_identifier(name, index) for index, name in enumerate(head.classes.names)][-spec.out_channels :]
     return {
         "format_version": FORMAT,
         "type": "model",
         "name": _title(model),
-        "description": f"Segments slices into {', '.join(spec.classes.names)}."[:512],
+        "description": f"Segments slices into {', '.join(head.classes.names)}."[:512],
         "documentation": _file(PAGE, hashes),
         "tags": ["segmentation", "2d", "volseg", "onnx"],
         "inputs": [
@@ -98,7 +98,7 @@ def description(model: ModelFile, hashes: dict[str, str], shape: tuple[int, ...]
                 ],
                 "test_tensor": _file(TEST_OUTPUT, hashes),
                 "data": {"type": "float32"},
-                "postprocessing": [{"id": "sigmoid"} if spec.task == "binary" else _step("softmax", axis="channel")],
+                "postprocessing": [{"id": "sigmoid"} if head.task == "binary" else _step("softmax", axis="channel")],
             }
         ],
         "weights": {"onnx": {**_file(WEIGHTS, hashes), "opset_version": model.export["opset"]}},
@@ -160,7 +160,7 @@ def _probabilities(model: ModelFile, batch: Array) -> Array:
 
     session = InferenceSession(model.path.read_bytes(), providers=["CPUExecutionProvider"])
     logits = session.run([OUTPUT], {INPUT: batch})[0]
-    found: Array = 1 / (1 + np.exp(-logits)) if model.spec.task == "binary" else softmax(logits)
+    found: Array = 1 / (1 + np.exp(-logits)) if model.spec.heads[0].task == "binary" else softmax(logits)
     return found
 
 
@@ -175,8 +175,8 @@ def _channels(names: list[str]) -> dict[str, Any]:
 def _space(model: ModelFile, axis: str, size: int) -> dict[str, Any]:
     if {"y": "height", "x": "width"}[axis] not in model.export["free"]:
         return {"type": "space", "id": axis, "size": size}
-    step = model.spec.divisor
-    return {"type": "space", "id": axis, "size": {"min": padded_size(1, step, model.spec.min_size), "step": step}}
+    rule, number = model.spec.sizes, "yx".index(axis)
+    return {"type": "space", "id": axis, "size": {"min": rule.padded((1, 1))[number], "step": rule.divisor[number]}}
 
 
 def _tolerance(model: ModelFile) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from volseg_core.exporting.reading import describe_export
-from volseg_core.volume import padded_size
 
 if TYPE_CHECKING:
     from volseg_core.model import ModelFile, ModelSpec
@@ -43,14 +42,15 @@ takes mean and deviation of values that are not clipped yet, so outliers count m
 def page(model: ModelFile) -> str:
     """Return the page of an exported model."""
     spec = model.spec
-    named = [f"{item.name} (id {item.id})" for item in spec.classes.classes]
+    head = spec.heads[0]
+    named = [f"{item.name} (id {item.id})" for item in head.classes.classes]
     return _PAGE.format(
         title=f"{model.recipe['model']['use']} of volseg",
         classes=", ".join(named),
         channels=_channels(spec),
         sizes=_sizes(model),
         axes=", ".join(spec.axes),
-        outputs=named[1] if spec.task == "binary" else "each class",
+        outputs=named[1] if head.task == "binary" else "each class",
         normalisation=_normalisation(spec),
         facts="\n".join(f"- {key}: {value}" for key, value in describe_export(model).items()),
     )
@@ -66,8 +66,7 @@ def _sizes(model: ModelFile) -> str:
     spec = model.spec
     if "height" not in model.export["free"]:
         return f"Its size is {' x '.join(map(str, spec.window))}."
-    least = padded_size(1, spec.divisor, spec.min_size)
-    return f"Height and width are multiples of {spec.divisor}, {least} or more."
+    return f"Height and width are {spec.sizes}."
 
 
 def _normalisation(spec: ModelSpec) -> str:

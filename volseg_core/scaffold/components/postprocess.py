@@ -14,6 +14,8 @@ class ComponentClass:
     """Turn objects of fewer than ``voxels`` voxels into background.
 
     An object is a set of voxels of one class that touch face to face; class 0 is the background and forms none.
+    One that reaches from a block through a halo of ``voxels`` has more of them, so that blocks give what the whole
+    volume gives.
 
     Args:
         voxels: size of the smallest object that stays.
@@ -21,6 +23,7 @@ class ComponentClass:
 
     def __init__(self, *, voxels: int = 64) -> None:
         self.voxels = voxels
+        self.halo = voxels  # context that a block needs; leave it out where a step needs the whole volume at once
 
     def __call__(self, labels: Array) -> Array:
         """Return new labels of the shape and type of ``labels`` (*S), class indices; what was given is not changed."""

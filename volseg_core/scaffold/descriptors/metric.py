@@ -19,7 +19,8 @@ def volseg_metrics() -> list[Metric]:
             tasks=("multiclass", "binary"),
             better="lower",  # or "higher"
             outputs=("component-name",),  # the keys of compute() that are always there
-            inputs="classes",  # what update gets: "classes" (indices, *S) or "probabilities" (C, *S)
+            inputs="classes",  # what update gets: "classes" (indices, *S), "probabilities" (C, *S) or "values" (K, *S)
+            truth="target",  # or "instances": ids of objects, whatever the network learns
             streaming=True,  # False: it needs the whole slice or volume in one update, as surfaces and objects do
             licence="Apache-2.0",
         )

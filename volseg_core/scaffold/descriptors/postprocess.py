@@ -16,8 +16,9 @@ def volseg_postprocessors() -> list[Postprocess]:
             params={"voxels": Param("int", 64, "Objects of fewer voxels are removed.", min=1)},
             dims=(2, 3),
             tasks=("multiclass", "binary"),
-            gives="labels",  # class indices, for the next step; or "instances": numbers of objects, a separate array
-            wants=(),  # of classes, spacing: what the target is called with
+            takes=("labels",),  # of labels, instances, probabilities, values: what it can be given, the best first
+            gives="labels",  # class indices; or "instances": numbers of objects; or "same": what it was given
+            wants=(),  # of classes, spacing, taken: what the target is called with
             needs=("scipy>=1.11",),
             licence="Apache-2.0",
         )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.testing.findings import rules
+from volseg_core.testing.kinds.boxes import RULES as BOX_RULES
+from volseg_core.testing.kinds.boxes import examine_boxes
 
 if TYPE_CHECKING:
     from volseg_core.testing.findings import Findings
@@ -17,34 +19,37 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-RULES = rules(
-    "augmentation",
-    works=(
-        "An augmentation takes windows of one and of several channels, square and oblong",
-        "Mend it; a window is (H, W, C) and its labels are (H, W).",
-    ),
-    shape=("Image and labels keep their shapes", "Pad or crop back; turn square windows only."),
-    types=("The image stays float32 and the labels int32", "Convert with astype before returning."),
-    range=("The image stays finite and in [0, 1]", "Clip it after the last step."),
-    labels=(
-        "Labels are those of the window, or -1 where there is none",
-        "Take the nearest label, never interpolate, and fill what comes from outside with -1.",
-    ),
-    aligned=(
-        "Image and labels move together",
-        "Apply one geometric draw to both, and change grey values of the image alone.",
-    ),
-    same_seed=(
-        "The same seed gives the same draw, whatever was drawn before",
-        "Draw from numpy.random.default_rng(seed) and from nothing else.",
-    ),
-    other_seeds=("Different seeds give different draws", "Use the seed that is given."),
-    global_state=(
-        "An augmentation leaves the global random generators alone",
-        "Draw from numpy.random.default_rng(seed) and from nothing else.",
-    ),
-    untouched=("An augmentation leaves its inputs as they are", "Work on copies."),
-    pickle=("An augmentation travels to worker processes by pickle", "Keep no lambdas and open files in it."),
+RULES = (
+    rules(
+        "augmentation",
+        works=(
+            "An augmentation takes windows of one and of several channels, square and oblong",
+            "Mend it; a window is (H, W, C) and its labels are (H, W).",
+        ),
+        shape=("Image and labels keep their shapes", "Pad or crop back; turn square windows only."),
+        types=("The image stays float32 and the labels int32", "Convert with astype before returning."),
+        range=("The image stays finite and in [0, 1]", "Clip it after the last step."),
+        labels=(
+            "Labels are those of the window, or -1 where there is none",
+            "Take the nearest label, never interpolate, and fill what comes from outside with -1.",
+        ),
+        aligned=(
+            "Image and labels move together",
+            "Apply one geometric draw to both, and change grey values of the image alone.",
+        ),
+        same_seed=(
+            "The same seed gives the same draw, whatever was drawn before",
+            "Draw from numpy.random.default_rng(seed) and from nothing else.",
+        ),
+        other_seeds=("Different seeds give different draws", "Use the seed that is given."),
+        global_state=(
+            "An augmentation leaves the global random generators alone",
+            "Draw from numpy.random.default_rng(seed) and from nothing else.",
+        ),
+        untouched=("An augmentation leaves its inputs as they are", "Work on copies."),
+        pickle=("An augmentation travels to worker processes by pickle", "Keep no lambdas and open files in it."),
+    )
+    | BOX_RULES
 )
 
 _SIZES = ((32, 32, 1), (32, 32, 3), (24, 40, 1))
@@ -53,7 +58,7 @@ _ALIGNED = 0.7
 
 
 def examine(trial: Trial, found: Findings) -> None:
-    """Augment small windows with many seeds."""
+    """Augment small windows with many seeds, and boxes where it takes them."""
     for size in _SIZES:
         with found.trying("works", f"with a window of {size}"):
             Examination(found, trial.build(), *make_window(*size)).run()
@@ -62,6 +67,10 @@ def examine(trial: Trial, found: Findings) -> None:
         copy = pickle.loads(pickle.dumps(augment))  # noqa: S301  (our own bytes)
         if not _equal(copy(*make_window(*size), 3), augment(*make_window(*size), 3)):
             found.broke("pickle", "its copy draws something else")
+    with found.trying("box-works", "when it was built"):
+        augment = trial.build()
+        if hasattr(augment, "box"):
+            examine_boxes(augment, found)
 
 
 def make_window(height: int, width: int, channels: int) -> tuple[Array, Array]:

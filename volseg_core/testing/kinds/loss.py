@@ -47,6 +47,10 @@ RULES = rules(
         "Voxels without a label get no gradient",
         "Select the labelled voxels with torch.where or an index before anything is computed from them.",
     ),
+    ignored_exact=(
+        "A window with an unlabelled margin costs what the window without that margin does",
+        "Leave unlabelled voxels out of every sum and count: a logit set to 0 is still a probability of one half.",
+    ),
     unlabelled=(
         "A window without any label has a finite loss and gradient",
         "Divide by the number of labelled voxels clamped to at least 1.",
@@ -55,10 +59,12 @@ RULES = rules(
 )
 
 _HALF = 0.1
+_GARBAGE = -1e4
+"""What logits are multiplied by where no network will be heard."""
 
 
 def examine(trial: Trial, found: Findings) -> None:
-    """Put a loss through every task and dimension that it declares."""
+    """Put a loss through every task and dimension that it declares; one that declares none classifies."""
     for task in trial.component.tasks or ("multiclass", "binary"):
         for dims in trial.component.dims:
             case = make_case(task, dims)
@@ -66,9 +72,9 @@ def examine(trial: Trial, found: Findings) -> None:
             with found.trying("works", f"built {case}"):
                 loss = trial.build(
                     task=task,
-                    num_classes=1 if task == "binary" else CLASSES,
+                    num_classes=2 if task == "binary" else CLASSES,
                     ignore_index=-1,
-                    class_counts=[40, 10] if task == "binary" else [40, 10, 20],
+                    class_counts={"multiclass": [40, 10, 20], "binary": [40, 10]}.get(task),
                 )
             if loss is not None:
                 Examination(trial, found, loss, case).run()
@@ -95,7 +101,7 @@ class Examination:
             with self.found.trying("works", str(case)):
                 rule()
         if self.trial.component.ignore != "none":
-            for rule in (self._ignored, self._unlabelled):
+            for rule in (self._ignored, self._margin, self._unlabelled):
                 with self.found.trying("works", f"{case} with unlabelled voxels"):
                     rule()
 
@@ -107,6 +113,8 @@ class Examination:
         return self.loss(output, target.masked_fill(~valid, -1))
 
     def _probabilities(self, logits: Tensor) -> Tensor:
+        if self.case.task == "regression":
+            return logits
         return torch.softmax(logits, 1) if self.case.task == "multiclass" else torch.sigmoid(logits)
 
     def _is_scalar(self, value: Any) -> bool:
@@ -165,22 +173,23 @@ class Examination:
     def _other(self) -> Tensor:
         if self.case.task == "multiclass":
             return (self.case.target + 1) % CLASSES
-        return self.case.target + 3 if self.case.task in ("regression", "distance") else 1 - self.case.target
+        return self.case.target + 3 if self.case.task == "regression" else 1 - self.case.target
 
     def _answer(self, target: Tensor, height: float = 8.0) -> Tensor:
-        """Return the logits of a network that is sure of a target."""
+        """Return the logits of a network that is sure of a target, or the values of one that is right."""
         if self.case.task == "multiclass":
             return height * (2 * torch.nn.functional.one_hot(target, CLASSES).movedim(-1, 1).float() - 1)
-        return target if self.case.task in ("regression", "distance") else height * (2 * target - 1)
+        return target if self.case.task == "regression" else height * (2 * target - 1)
 
     def _one_class(self) -> None:
+        kind = "value" if self.case.task == "regression" else "class"
         for label in (0, 1):
             target = torch.full_like(self.case.target, label)
             everywhere = torch.ones_like(self.case.valid)
             for name, logits in (("uncertain", self.case.logits), ("certain", self._answer(target, 30.0))):
                 value, gradient = self._descend(logits, target, everywhere)
                 if not value.isfinite() or not gradient.isfinite().all():
-                    what = f"{self.case} with class {label} alone and a network that is {name}"
+                    what = f"{self.case} with {kind} {label} alone and a network that is {name}"
                     self.found.broke("one-class", f"{what} it is {value.item():g} with such a gradient")
 
     def _half(self) -> None:
@@ -204,13 +213,28 @@ class Examination:
         value, gradient = self._descend(case.logits, case.target, case.valid)
         if gradient[~case.channels].any():
             self.found.broke("ignored-gradient", f"{case} some do")
-        changed = torch.where(case.channels, case.logits, -3 * case.logits + 1)
+        changed = torch.where(case.channels, case.logits, _GARBAGE * case.logits + 1)
         target = torch.where(case.valid, case.target, self._other)
         for what, logits, truth in (("output", changed, case.target), ("target", case.logits, target)):
             other = self.value(logits, truth, case.valid)
             if not torch.isclose(value, other, rtol=1e-4, atol=1e-6):
                 seen = f"{case} another {what} there changes it from {value.item():.6g} to {other.item():.6g}"
                 self.found.broke("ignored-value", seen)
+
+    def _margin(self) -> None:
+        if "loss.ignored-value" in self.found.broken:
+            return
+        case, valid = self.case, torch.zeros_like(self.case.valid)
+        self._inner(valid).fill_(True)
+        masked = self.value(case.logits, case.target, valid)
+        cropped = self.value(*(self._inner(each) for each in (case.logits, case.target, valid)))
+        if not torch.isclose(masked, cropped, rtol=1e-4, atol=1e-6, equal_nan=True):
+            self.found.broke("ignored-exact", f"{case} it is {masked.item():.6g} and {cropped.item():.6g} without it")
+
+    def _inner(self, tensor: Tensor) -> Tensor:
+        """Return a tensor (..., *S) without the first voxels of each axis."""
+        dims = self.case.dims
+        return tensor[(slice(None),) * (tensor.ndim - dims) + (slice(1, None),) * dims]
 
     def _unlabelled(self) -> None:
         value, gradient = self._descend(self.case.logits, self.case.target, torch.zeros_like(self.case.valid))

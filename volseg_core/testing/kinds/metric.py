@@ -10,13 +10,12 @@ import numpy as np
 
 from volseg_core.testing.alone import without_torch
 from volseg_core.testing.findings import rules
+from volseg_core.testing.scenes import NAMES, scenes
 
 if TYPE_CHECKING:
     from volseg_core.testing.findings import Findings
+    from volseg_core.testing.scenes import Array, Image, Scene
     from volseg_core.testing.trial import Trial
-
-    Array = np.ndarray[Any, Any]
-    Image = tuple[Array, Array, Array | None]
 
 RULES = rules(
     "metric",
@@ -55,36 +54,31 @@ RULES = rules(
     ),
 )
 
-NAMES = ("background", "first", "second")
-_SHAPES = {2: (9, 8), 3: (5, 7, 6)}
 _SPACING = (2.0, 1.0, 0.5)
 
 
 def examine(trial: Trial, found: Findings) -> None:
-    """Score small images of the dims that a metric declares."""
-    tasks = set(trial.component.tasks)
-    if tasks and not tasks & {"multiclass", "binary", "instance"}:
-        return  # no command scores other tasks
+    """Score small images of the dims that a metric declares, as each task that it may serve gives them."""
     for dims in trial.component.dims:
-        examination = Examination(trial, found, dims)
-        with found.trying("works", f"in {dims}D"):
-            examination.run()
+        for scene in scenes(trial.component, dims):
+            with found.trying("works", str(scene)):
+                Examination(trial, found, scene).run()
     if not found.broken:
         found.broke_if("torch-free", without_torch(trial))
 
 
 @dataclass(frozen=True)
 class Examination:
-    """One metric on images of one number of dimensions."""
+    """One metric on the images of one scene."""
 
     trial: Trial
     found: Findings
-    dims: int
+    scene: Scene
 
     def run(self) -> None:
         """Apply every rule."""
         target, prediction = self._target(), self._prediction()
-        image = self._image(prediction, target)
+        image = self.scene.image(prediction, target)
         score = self._score(image)
         if not self._has_outputs(score):
             return
@@ -100,13 +94,11 @@ class Examination:
 
     def build(self) -> Any:
         """Return a fresh metric."""
-        instance = "instance" in self.trial.component.tasks and "multiclass" not in self.trial.component.tasks
-        task = "instance" if instance else "multiclass"
-        return self.trial.build(classes=NAMES, spacing=_SPACING, task=task)
+        return self.trial.build(classes=self.scene.names, spacing=_SPACING, task=self.scene.task)
 
     def _target(self) -> Array:
         """Return classes with an object each, on background."""
-        target = np.zeros(_SHAPES[self.dims], np.int64)
+        target = np.zeros(self.scene.shape, np.int64)
         target[..., 1:4, 1:4], target[..., 5:, 4:] = 1, 2
         return target
 
@@ -115,13 +107,6 @@ class Examination:
         prediction = self._target()
         prediction[..., 1:5, 4], prediction[..., 5, :] = 1, 0
         return prediction
-
-    def _image(self, prediction: Array, target: Array, valid: Array | None = None, sure: float = 0.8) -> Image:
-        if self.trial.component.inputs == "classes":
-            return prediction, target, valid
-        chosen = np.arange(len(NAMES)).reshape(-1, *[1] * prediction.ndim) == prediction
-        rest = (1 - sure) / (len(NAMES) - 1)
-        return np.where(chosen, sure, rest).astype(np.float32), target, valid
 
     def _score(self, *images: Image) -> dict[str, float]:
         metric = self.build()
@@ -154,60 +139,58 @@ class Examination:
         close[..., 1, 1] = 0
         sign = 1 if self.trial.component.better == "higher" else -1
         perfect, near, far = (
-            self._primary(self._score(self._image(prediction, target, sure=1.0)))
+            self._primary(self._score(self.scene.image(prediction, target, sure=1.0)))
             for prediction in (target, close, np.zeros_like(target))
         )
         if not (sign * perfect >= sign * near > sign * far):
-            seen = f"in {self.dims}D perfect gives {perfect:.4g}, nearly right {near:.4g} and wrong {far:.4g}"
+            seen = f"{self.scene} perfect gives {perfect:.4g}, nearly right {near:.4g} and wrong {far:.4g}"
             self.found.broke("ordered", f"{seen}, where {self.trial.component.better} is better")
 
     def _repeats(self, image: Image, score: dict[str, float]) -> None:
         metric = self.build()
-        _update(metric, self._image(self._target()[::-1], self._target()))
+        _update(metric, self.scene.image(self._target()[::-1], self._target()))
         metric.reset()
         _update(metric, image)
         if not _alike(metric.compute(), score):
-            self.found.broke("reset", f"in {self.dims}D what came before it still counts")
+            self.found.broke("reset", f"{self.scene} what came before it still counts")
             return
         if not _alike(metric.compute(), score):
-            self.found.broke("repeatable", f"in {self.dims}D the second call gives something else")
+            self.found.broke("repeatable", f"{self.scene} the second call gives something else")
 
     def _updates(self, target: Array, image: Image) -> None:
-        other = self._image(np.zeros_like(target), target)
+        other = self.scene.image(np.zeros_like(target), target)
         one, two, alone = self._score(image, other), self._score(other, image), self._score(other)
         if not _alike(one, two):
-            self.found.broke("updates", f"in {self.dims}D two images in the other order give another score")
+            self.found.broke("updates", f"{self.scene} two images in the other order give another score")
         elif _alike(one, alone):
-            self.found.broke("updates", f"in {self.dims}D the first of two images counts for nothing")
+            self.found.broke("updates", f"{self.scene} the first of two images counts for nothing")
 
     def _pieces(self, image: Image, score: dict[str, float]) -> None:
-        prediction, target, _ = image
         metric = self.build()
         for piece in (slice(0, 1), slice(1, 4), slice(4, None)):
-            box = (Ellipsis, piece, *[slice(None)] * (self.dims - 1))
-            _update(metric, (prediction[box], target[box], None))
+            box = (Ellipsis, piece, *[slice(None)] * (self.scene.dims - 1))
+            prediction, target, valid = image
+            _update(metric, (prediction[box], target[box], None if valid is None else valid[box]))
         pieces = metric.compute()
         if not _alike(pieces, score):
-            seen = (
-                f"in {self.dims}D it is {self._primary(pieces):.6g} in pieces and {self._primary(score):.6g} as a whole"
-            )
+            seen = f"{self.scene} it is {self._primary(pieces):.6g} in pieces and {self._primary(score):.6g} as a whole"
             self.found.broke("pieces", seen)
 
     def _absent(self, target: Array) -> None:
         present = np.minimum(target, 1)
-        with self.found.trying("absent-class", f"in {self.dims}D"), np.errstate(all="raise"):
-            value = self._primary(self._score(self._image(present, present)))
+        with self.found.trying("absent-class", f"{self.scene}"), np.errstate(all="raise"):
+            value = self._primary(self._score(self.scene.image(present, present)))
             if math.isnan(value):
-                self.found.broke("absent-class", f"in {self.dims}D it is NaN")
+                self.found.broke("absent-class", f"{self.scene} it is NaN")
 
     def _nothing(self) -> None:
         with self.found.trying("nothing", "without an update"):
             value = self._primary(self.build().compute())
             if not math.isnan(value):
                 self.found.broke("nothing", f"without an update it gives {value:g}")
-        target = np.full(_SHAPES[self.dims], -1)
+        target = np.full(self.scene.shape, -1)
         with self.found.trying("nothing", "of an image without labels"):
-            value = self._primary(self._score(self._image(np.zeros_like(target), target)))
+            value = self._primary(self._score(self.scene.image(np.zeros_like(target), target)))
             if not math.isnan(value):
                 self.found.broke("nothing", f"of an image without labels it gives {value:g}")
 
@@ -218,23 +201,24 @@ class Examination:
         marked = np.where(ignored, -1, target)
         for what, valid in (("a target of -1", None), ("valid False", ~ignored)):
             truth = marked if valid is None else target
-            one, two = (self._score(self._image(each, truth, valid)) for each in (prediction, junk))
+            one, two = (self._score(self.scene.image(each, truth, valid)) for each in (prediction, junk))
             if not _alike(one, two):
-                self.found.broke("ignored", f"in {self.dims}D the prediction at {what} changes the score")
+                self.found.broke("ignored", f"{self.scene} the prediction at {what} changes the score")
                 return
-        if _alike(self._score(self._image(junk, target)), score):
+        if _alike(self._score(self.scene.image(junk, target)), score):
             return
         if not _alike(
-            self._score(self._image(prediction, marked)), self._score(self._image(prediction, target, ~ignored))
+            self._score(self.scene.image(prediction, marked)),
+            self._score(self.scene.image(prediction, target, ~ignored)),
         ):
-            self.found.broke("ignored", f"in {self.dims}D -1 in the target is not the same as valid False")
+            self.found.broke("ignored", f"{self.scene} -1 in the target is not the same as valid False")
 
     def _untouched(self, image: Image) -> None:
         before = [None if array is None else array.copy() for array in image]
         self.build().update(*image)
         for was, now in zip(before, image, strict=True):
             if was is not None and now is not None and not np.array_equal(was, now):
-                self.found.broke("untouched", f"in {self.dims}D it changed one")
+                self.found.broke("untouched", f"{self.scene} it changed one")
 
 
 def _update(metric: Any, image: Image) -> None:

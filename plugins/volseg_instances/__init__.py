@@ -1,0 +1,1 @@
+"""Objects out of what a network gives: thresholds, components, watersheds, agglomeration, filters by size."""

@@ -1,0 +1,1 @@
+"""Targets that are made of labels: foreground, boundaries, affinities, distances, centres."""
