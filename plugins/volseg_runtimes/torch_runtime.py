@@ -31,6 +31,8 @@ class TorchRuntime:
         self._type = _half(precision) if self.device == "cuda" else None
         torch.set_num_threads(threads)
         self._network = network().eval().to(self.device)
+        if self.device == "cpu":
+            _use_onednn(self._network)
         self._layouts = _layouts(self._network, self.device)
         torch.nn.utils.convert_conv2d_weight_memory_format(self._network, self._layouts[4])
         torch.nn.utils.convert_conv3d_weight_memory_format(self._network, self._layouts[5])
@@ -68,6 +70,29 @@ def _layouts(network: torch.nn.Module, device: str) -> dict[int, torch.memory_fo
         4: torch.contiguous_format if plain else torch.channels_last,
         5: torch.contiguous_format if plain or device != "cpu" else torch.channels_last_3d,
     }
+
+
+class OneDnnConv3d(torch.nn.Conv3d):
+    """A convolution that oneDNN computes.
+
+    Torch leaves a batch of one box to code of its own where channels x depth x height are few, which takes 1.6 times as
+    long in a U-Net and more memory.
+    """
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return what the convolution gives."""
+        return torch.mkldnn_convolution(
+            image, self.weight, self.bias, tuple(map(int, self.padding)), self.stride, self.dilation, self.groups
+        )
+
+
+def _use_onednn(network: torch.nn.Module) -> None:
+    """Let oneDNN compute the network's plain 3D convolutions, in place."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return
+    for module in network.modules():
+        if type(module) is torch.nn.Conv3d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
+            module.__class__ = OneDnnConv3d
 
 
 def _choose(device: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -76,12 +78,36 @@ def test_group_norm_is_exact_over_a_million_voxels():
     assert float((found - expected).abs().max()) < 1e-5
 
 
-def test_a_network_of_boxes_gives_its_own_logits():
-    built = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.BatchNorm3d(2)).eval()
-    batch = np.random.default_rng(0).normal(size=(1, 1, 8, 8, 8)).astype(np.float32)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv3d(2, 4, 3, padding=1),
+        nn.Conv3d(2, 4, 3, padding=(1, 0, 2), stride=(2, 1, 2), bias=False),
+        nn.Conv3d(2, 4, 3, dilation=2, groups=2),
+        nn.Conv3d(2, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv3d(2, 4, (1, 3, 5), padding="same"),
+        nn.ConvTranspose3d(2, 4, 2, stride=2),
+    ],
+)
+@pytest.mark.parametrize("norm", [nn.BatchNorm3d(4), nn.GroupNorm(2, 4)])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_network_of_boxes_gives_its_own_logits(layer, norm, count):
+    built = nn.Sequential(layer, norm, nn.Conv3d(4, 3, 1)).eval()
+    batch = np.random.default_rng(0).normal(size=(count, 2, 10, 12, 8)).astype(np.float32)
     with torch.no_grad():
         expected = built(torch.from_numpy(batch))
-    torch.testing.assert_close(runtime(lambda: built).run(batch), expected)
+    torch.testing.assert_close(runtime(lambda: copy.deepcopy(built)).run(batch), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_onednn_computes_boxes_one_by_one():
+    """Torch would take its own code here: channels x depth x height are few."""
+    built = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1))
+    work = runtime(lambda: built)
+    with torch.profiler.profile() as trace:
+        work.run(np.zeros((1, 1, 8, 8, 8), np.float32))
+    names = {event.key for event in trace.key_averages()}
+    assert "aten::mkldnn_convolution" in names
+    assert "aten::slow_conv3d" not in names
 
 
 def test_a_cpu_says_nothing_of_its_free_memory():
