@@ -243,23 +243,26 @@ def grow(arguments: argparse.Namespace, folder: Path) -> None:
 class Trial:
     """A case (its axes are the peer's), the edge of the peer's training images, volseg's settings, what to predict.
 
-    ``scratch`` are further settings of volseg where both start from random weights.
+    ``imagenet`` and ``random`` are further settings of volseg, by the weights that both start from.
     """
 
     case: Case
     size: int
     settings: tuple[str, ...]
     qualities: dict[str, tuple[str, ...]]
-    scratch: tuple[str, ...] = ()
+    imagenet: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
 
 
 FLAT = {"peer": ("low",), "volseg": ("low", "high")}
 DEEP = {"peer": ("low", "medium", "high"), "volseg": ("low", "medium", "high")}
-SCRATCH = ("data.window=128", "data.augment=light", "data.val.fraction=0")
-"""More and easier steps for the same time, and every slice: the peer holds random tiles out, which is no slab."""
+RECIPES = {"imagenet": "slices", "random": "slices-scratch"}
+SMALL = ("data.window=192", "train.batch=2")
+ALL = ("data.val.fraction=0",)
+"""Every slice: the peer holds random tiles out, which is no slab."""
 BALANCED = ("data.sampler=balanced", "loss=[{use: cross-entropy, weights: auto}, {use: dice, classes: foreground}]")
 TRIALS = {
-    "isbi-crop": Trial(CASES["isbi-crop"], 256, ("data.window=192", "train.batch=2"), FLAT, SCRATCH),
+    "isbi-crop": Trial(CASES["isbi-crop"], 256, (), FLAT, imagenet=SMALL, random=ALL),
     "vnc": Trial(Case("vnc_sstem", "labels", np.s_[:8], np.s_[8:10], "z", ()), 288, BALANCED, FLAT),
     # the peer's search for a rate and one epoch over all axes would be twice the budget
     "fib25": Trial(replace(CASES["fib25"], axes="z"), 224, (), DEEP),
@@ -401,7 +404,7 @@ EPOCHS = 4
 
 
 def train_volseg(arguments: argparse.Namespace, case: str, weights: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Train the slices recipe for as many steps as cost no more than the peer's training did.
+    """Train a recipe for slices for as many steps as cost no more than the peer's training did.
 
     A training that took longer, because the machine was busier than when a step was timed, is done again with fewer.
     """
@@ -424,11 +427,12 @@ def train_volseg(arguments: argparse.Namespace, case: str, weights: str, seed: i
 def run_volseg(case: str, weights: str, folder: Path, name: str, *settings: str) -> float:
     """Train and return CPU seconds, start-up included."""
     encoder = os.environ["LITE0_WEIGHTS"] if weights == "imagenet" else "none"
-    own = TRIALS[case].settings + (TRIALS[case].scratch if weights == "random" else ())
+    trial = TRIALS[case]
+    own = trial.settings + (trial.imagenet if weights == "imagenet" else trial.random)
     chosen = (*own, f"model.encoder.weights={encoder}", *settings)
     sets = [word for item in chosen for word in ("-s", item)]
     volume = folder / "train.h5"
-    return volseg("train", "slices", "--data", volume, "--labels", volume, "-o", folder / name, *sets)
+    return volseg("train", RECIPES[weights], "--data", volume, "--labels", volume, "-o", folder / name, *sets)
 
 
 def time_volseg(arguments: argparse.Namespace, case: str, weights: str, folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from volseg_core.recipe import resolve_recipe
 from volseg_core.volume import ClassMap, ClassName, Normalisation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from volseg_core.registry import Registry
@@ -21,18 +22,22 @@ def write_random_model(
     registry: Registry, path: Path, encoder: str, classes: int, architecture: str = "unet"
 ) -> ModelFile:
     """Write a network on ``encoder`` for one channel and ``classes`` classes, as `volseg train` would, and read it."""
+    return write_random(registry, path, "slices", classes, [f"model={architecture}", f"model.encoder={encoder}"])
+
+
+def write_random(registry: Registry, path: Path, name: str, classes: int, overrides: Sequence[str]) -> ModelFile:
+    """Write the network of a recipe for one channel and ``classes`` classes, as `volseg train` would, and read it."""
     torch.manual_seed(0)
-    recipe = resolve_recipe(registry, "slices", [f"model={architecture}", f"model.encoder={encoder}"])
+    recipe = resolve_recipe(registry, name, overrides)
     names = ClassMap(tuple(ClassName(number, f"class {number}") for number in range(classes)))
-    divisor, minimum = size_rules(recipe)
     spec = ModelSpec(
-        heads=(HeadSpec("multiclass", names),),
+        heads=(HeadSpec(recipe.heads[0].rule.task, names),),
         in_channels=1,
         normalisation=Normalisation(),
         axes="zyx",
-        divisor=divisor,
-        min_size=minimum,
+        dims=recipe.header.dims,
+        sizes=size_rules(registry.catalog, recipe),
     )
-    network = build_network(registry.catalog, recipe, 1, classes, pretrained=False)
+    network = build_network(registry.catalog, recipe, 1, spec.out_channels, pretrained=False)
     write_model(path, network.state_dict(), spec, recipe.named([names]).to_dict())
     return read_model(path)

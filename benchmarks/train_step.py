@@ -1,13 +1,15 @@
 """What a training step of `volseg train` costs beside bare forward, backward and optimiser, in turns in one process.
 
     OMP_NUM_THREADS=1 python benchmarks/train_step.py [--steps 20] [--encoder resnet34] [--augment standard]
+    OMP_NUM_THREADS=1 python benchmarks/train_step.py --dims 3 [--steps 20]   # recipe `patches`, boxes
 
 The step is everything from the end of one step to the end of the next inside an epoch of `train` with the recipe
 `slices`: drawing and augmenting windows (in this process: on a CPU the recipe chooses no workers), loss, backward,
 AdamW with its schedule, checks, callbacks. The bare step is forward, cross-entropy and soft Dice of the foreground in
 plain torch, backward and AdamW, by a second network of the same architecture on the same batch, already in memory;
 it runs after each step of the training and is left out of it. Epoch ends (validation, checkpoints) are left out. CPU
-time (user + system, all threads) is the figure to trust where others use the machine.
+time (user + system, all threads) is the figure to trust where others use the machine. With ``--dims 3`` the network is
+a 3D U-Net of 16 channels and four levels on two boxes of 32 x 64 x 64.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ def bare_step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tens
     valid = (labels >= 0).unsqueeze(1)
     chance = logits.softmax(1)[:, 1:] * valid
     truth = functional.one_hot(labels.clamp(min=0), logits.shape[1]).movedim(-1, 1)[:, 1:] * valid
-    axes = (0, 2, 3)
+    axes = (0, *range(2, logits.ndim))
     dice = 2 * (chance * truth).sum(axes) / (chance.sum(axes) + truth.sum(axes) + 1e-6)
     loss = loss + (1 - dice).mean()
     optimizer.zero_grad()
@@ -99,9 +101,21 @@ def volumes(edge: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return (field * 255).astype(np.uint8), np.searchsorted(bounds, field.ravel()).reshape(field.shape).astype(np.uint8)
 
 
+def settings_of(options: argparse.Namespace) -> tuple[str, list[str], str]:
+    """Return the recipe of a case, what is changed of it, and what to call its network."""
+    settings = [f"data.augment={options.augment}", f"train.steps={options.steps + WARM}", "train.epochs=1"]
+    settings += ["data.val.fraction=0", "train.device=cpu"]
+    if options.dims == 3:
+        network = ["model.use=unet3d", "model.f_maps=16", "data.window=[32, 64, 64]", "train.batch=2"]
+        return "patches", [*network, *settings], "3D U-Net"
+    network = [f"model.encoder.use={options.encoder}", "model.encoder.weights=none"]
+    return "slices", [*network, *settings], f"U-Net/{options.encoder}"
+
+
 def main() -> None:
     """Measure one case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dims", type=int, choices=(2, 3), default=2)
     parser.add_argument("--steps", type=int, default=20, help="steps that count (default 20)")
     parser.add_argument("--encoder", default="resnet34")
     parser.add_argument("--augment", default="standard")
@@ -110,10 +124,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(thread_count())
     registry = load_registry()
-    settings = [f"model.encoder.use={options.encoder}", "model.encoder.weights=none", f"data.augment={options.augment}"]
-    settings += [f"train.steps={options.steps + WARM}", "train.epochs=1", "data.val.fraction=0", "train.device=cpu"]
+    name, settings, network_name = settings_of(options)
     data, labels = volumes(options.edge, options.classes)
-    recipe = resolve_recipe(registry, "slices", settings)
+    recipe = resolve_recipe(registry, name, settings)
     prepared = prepare(registry, recipe, [data], [labels])
     augment = registry.catalog.build(recipe.augment.provided, recipe.augment.params)
     drawn = make_batches(prepared, augment)
@@ -122,11 +135,11 @@ def main() -> None:
     drawing = (now() - start) / len(batches)
     network = build_network(registry.catalog, recipe, 1, options.classes, pretrained=False).train()
     progress = Interleaved(network, batches)
-    with tempfile.TemporaryDirectory() as name:
-        train("slices", data=data, labels=labels, output=Path(name) / "run", overrides=settings,
+    with tempfile.TemporaryDirectory() as folder:
+        train(name, data=data, labels=labels, output=Path(folder) / "run", overrides=settings,
               registry=registry, progress=progress)  # fmt: skip
     print(
-        f"{len(progress.whole)} steps of {'x'.join(map(str, batches[0][0].shape))}, U-Net/{options.encoder}, "
+        f"{len(progress.whole)} steps of {'x'.join(map(str, batches[0][0].shape))}, {network_name}, "
         f"{options.classes} classes, augmentation {options.augment}, {torch.get_num_threads()} threads, "
         f"load {os.getloadavg()[0]:.1f}"
     )

@@ -112,7 +112,7 @@ def test_a_run_is_as_complete_as_one_of_slices(run: Run) -> None:
     for name in ("figures/validation.png", "report/index.html", "metrics.csv", "checkpoints/last.ckpt"):
         assert (run.folder / name).stat().st_size > 0, name
     spec = read_model(run.folder).spec
-    assert (spec.dims, spec.axes, spec.divisor, spec.in_channels) == (3, "zyx", 4, 1)
+    assert (spec.dims, spec.axes, spec.sizes.divisor, spec.in_channels) == (3, "zyx", (4, 4, 4), 1)
     resolved = yaml.safe_load((run.folder / "resolved.yaml").read_text())
     assert resolved["dims"] == 3
     assert resolved["predict"]["window"] == [8, 16, 16], "as in training, and written down"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from volseg_core.errors import DataError, UsageError
 from volseg_core.model import WEIGHTS, HeadSpec, ModelSpec, find_weights, read_header, read_model, write_model
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,7 @@ SPEC = ModelSpec(
     in_channels=1,
     normalisation=Normalisation("percentile", (1.0, 99.0)),
     axes="zyx",
-    divisor=32,
-    min_size=32,
+    sizes=SizeRule.same(32, 32, 2),
     window=(1, 256, 256),
     spacing=(2.0, 1.0, 1.0),
     unit="nm",
@@ -255,6 +254,7 @@ def test_a_newer_spec_asks_for_a_newer_volseg(model: Path, version: Any) -> None
         ({"normalisation": "zscore"}, "TypeError"),
         ({"spacing": [1, 2]}, "ValueError"),
         ({"divisor": "many"}, "ValueError"),
+        ({"divisor": [1, 2, 2]}, "3 divisors and 2 sizes for 2 dimensions"),
         ({"made_with": 3}, "TypeError"),
     ],
 )
@@ -262,6 +262,15 @@ def test_a_spec_that_makes_no_sense_is_refused(model: Path, values: Any, text: s
     rewrite(model, with_spec(**values))
     assert refusal(model).startswith("has a damaged volseg.spec (")
     assert text in refusal(model)
+
+
+def test_sizes_are_those_of_each_axis() -> None:
+    spec = dataclasses.replace(SPEC, sizes=SizeRule((1, 4, 4), (2, 16, 16)))
+    content = spec.to_dict()
+    assert (content["dims"], content["divisor"], content["min_size"]) == (3, [1, 4, 4], [2, 16, 16])
+    assert ModelSpec.from_dict(json.loads(json.dumps(content)), "m") == spec
+    same = {**content, "divisor": 8, "min_size": 16}
+    assert ModelSpec.from_dict(same, "m").sizes == SizeRule.same(8, 16, 3), "as one number for every axis"
 
 
 def test_a_missing_key_is_named(model: Path) -> None:

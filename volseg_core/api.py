@@ -115,7 +115,8 @@ class Architecture(Component):
     """A network ``(N, C, *S) -> (N, num_classes, *S)`` logits.
 
     Context: ``in_channels, num_classes, dims, encoder`` (an `EncoderChoice`). Input sizes must be multiples
-    of ``divisor`` and at least ``min_size``.
+    of ``divisor`` and at least ``min_size``. Where the parameters decide, ``sizes`` is the import string of a function
+    ``(params, dims)`` that returns both for each axis, as ``[(divisor, least), ...]``, in their place.
     """
 
     kind = "architecture"
@@ -123,6 +124,7 @@ class Architecture(Component):
     encoder: str = "none"
     divisor: int = 16
     min_size: int = 32
+    sizes: str = ""
     exports_onnx: bool = True
     export_rewrites: str | None = None
 
@@ -141,12 +143,14 @@ class Weights:
 class Encoder(Component):
     """A network that returns features, finest first, with ``out_channels`` and ``strides``.
 
+    Inputs are planned with the last of ``strides``, or with ``sizes``, as those of an `Architecture`.
     Context: ``name, in_channels, depth, output_stride``.
     """
 
     kind = "encoder"
 
     strides: tuple[int, ...] = ()
+    sizes: str = ""
     weights: Mapping[str, Weights] = field(default_factory=dict)
 
 

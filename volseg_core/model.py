@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import DataError, ResourceError, UsageError
 from volseg_core.tasks import CLASS_TASKS, VALUE_TASKS
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,15 +99,18 @@ class ModelSpec:
     in_channels: int
     normalisation: Normalisation
     axes: str
-    divisor: int
-    min_size: int
-    dims: int = 2
+    sizes: SizeRule
     neighbours: int = 0
     members: int = 1
     window: tuple[int, ...] = ()
     spacing: tuple[float, float, float] | None = None
     unit: str = ""
     made_with: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dims(self) -> int:
+        """Dimensions of what the network sees: 2 for slices, 3 for boxes."""
+        return self.sizes.dims
 
     @property
     def volume_channels(self) -> int:
@@ -140,7 +143,8 @@ class ModelSpec:
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain data (``volseg.spec``): keys of an only head stand at its top."""
         content = asdict(self)
-        del content["heads"]
+        del content["heads"], content["sizes"]
+        content |= {"dims": self.dims, "divisor": list(self.sizes.divisor), "min_size": list(self.sizes.least)}
         only = len(self.heads) == 1 and not self.heads[0].name
         heads = self.heads[0].to_dict() if only else {"heads": [head.to_dict() for head in self.heads]}
         return {"spec_version": SPEC_VERSION, **heads, **content}
@@ -163,9 +167,7 @@ class ModelSpec:
                 in_channels=int(content["in_channels"]),
                 normalisation=Normalisation(str(content["normalisation"]["kind"]), (low, high)),
                 axes=str(content["axes"]),
-                divisor=int(content["divisor"]),
-                min_size=int(content["min_size"]),
-                dims=int(content["dims"]),
+                sizes=_sizes(content),
                 neighbours=int(content["neighbours"]),
                 members=int(content["members"]),
                 window=tuple(map(int, content["window"])),
@@ -177,6 +179,17 @@ class ModelSpec:
             raise DataError(where, f"has a damaged volseg.spec ({error.where}: {error.what})") from None
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(where, f"has a damaged volseg.spec ({type(error).__name__}: {error})") from None
+
+
+def _sizes(content: Mapping[str, Any]) -> SizeRule:
+    """Return the rule of sizes; a single number is that of every axis."""
+    dims = int(content["dims"])
+    values = (content[key] for key in ("divisor", "min_size"))
+    divisor, least = (tuple(map(int, value if isinstance(value, list) else [value] * dims)) for value in values)
+    if not len(divisor) == len(least) == dims:
+        message = f"{len(divisor)} divisors and {len(least)} sizes for {dims} dimensions"
+        raise ValueError(message)
+    return SizeRule(divisor, least)
 
 
 def _spacing(content: Any) -> tuple[float, float, float] | None:

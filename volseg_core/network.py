@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import Architecture, Encoder
 from volseg_core.errors import DataError
 from volseg_core.model import ModelFile, read_header
+from volseg_core.volume import SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
-    from volseg_core.catalog import Catalog
+    from volseg_core.catalog import Catalog, Provided
     from volseg_core.recipe import ComponentUse, Recipe
 
 UNTRAINED = "none"
@@ -90,17 +91,27 @@ def trained_network(catalog: Catalog, recipe: Recipe, model: ModelFile) -> nn.Mo
     return network.eval()
 
 
-def size_rules(recipe: Recipe) -> tuple[int, int]:
-    """Return the divisor and the minimum of the network's input size."""
-    architecture = recipe.architecture.provided.component
-    assert isinstance(architecture, Architecture)  # noqa: S101
-    divisor = architecture.divisor
-    if recipe.encoder is not None:
-        encoder = recipe.encoder.provided.component
-        assert isinstance(encoder, Encoder)  # noqa: S101
-        if encoder.strides:
-            divisor = math.lcm(divisor, encoder.strides[-1])
-    return divisor, architecture.min_size
+def size_rules(catalog: Catalog, recipe: Recipe) -> SizeRule:
+    """Return the sizes that a recipe's network takes: those of its architecture that its encoder takes too."""
+    dims = recipe.header.dims
+    rules = [
+        sizes_of(catalog, use.provided, use.params, dims)
+        for use in (recipe.architecture, recipe.encoder)
+        if use is not None
+    ]
+    return functools.reduce(SizeRule.joined, rules)
+
+
+def sizes_of(catalog: Catalog, provided: Provided, params: Mapping[str, Any], dims: int) -> SizeRule:
+    """Return the sizes that an architecture or an encoder with these parameters takes in ``dims`` dimensions."""
+    component = provided.component
+    assert isinstance(component, (Architecture, Encoder))  # noqa: S101  (the catalog keeps kinds apart)
+    if component.sizes:
+        divisor, least = zip(*catalog.load_target(provided, component.sizes)(params, dims), strict=True)
+        return SizeRule(divisor, least)
+    if isinstance(component, Encoder):
+        return SizeRule.same(component.strides[-1] if component.strides else 1, 1, dims)
+    return SizeRule.same(component.divisor, component.min_size, dims)
 
 
 def load_tensors(network: nn.Module, model: ModelFile, skip: tuple[str, ...]) -> None:

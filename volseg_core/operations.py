@@ -119,6 +119,7 @@ def predict(
     probabilities: bool = False,
     entropy: bool = False,
     variance: bool = False,
+    seams: bool = False,
     overwrite: bool = False,
     recipe: str | Mapping[str, Any] = "",
     frozen: bool = False,
@@ -137,7 +138,8 @@ def predict(
     the recipe for a run, and ONNX Runtime for an exported model and, on a CPU, for a run that was exported. ``recipe``
     says of an ONNX file that volseg did not make what its graph does not: task, classes, normalisation, axes, size
     rules; the file must take (N, C, H, W) and give logits. ``frozen`` refuses plugins in other versions than those that
-    the model was trained with.
+    the model was trained with. With ``seams`` the middle of the volume is predicted again on a shifted grid of windows,
+    and ``seams`` of the result says how far windows show (`volseg_core.prediction.seams`).
 
     Raises:
         VolsegError: what is wrong with model, volume, device or output.
@@ -157,6 +159,7 @@ def predict(
         wanted=["labels", *(name for name, wish in wishes.items() if wish)],
         output=None if output is None else Path(output),
         overwrite=overwrite,
+        seams=seams,
     )
 
 

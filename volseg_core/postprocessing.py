@@ -20,7 +20,7 @@ from volseg_core.recipe.resolve import resolve_component
 from volseg_core.recipe.steps import INSTANCES, LABELS, PROBABILITIES, VALUES, link_steps
 from volseg_core.volume import ClassMap
 from volseg_core.volume.grid import pieces
-from volseg_core.volume.labels import IGNORED, class_names
+from volseg_core.volume.labels import IGNORED, class_names, find_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,8 +125,6 @@ def _kinds(source: VolumeSource, *, instances: bool) -> tuple[str, ...]:
 
 def _classes(source: VolumeSource) -> ClassMap:
     """Return the classes of labels: the ids that there are, 0 for the background among them; negative ones are none."""
-    from volseg_core.volume.labels import find_ids
-
     found: set[int] = {0}
     for planes, rows in pieces(source.shape):
         found.update(find_ids(source.read((planes, rows, slice(0, source.shape[2])))[0], source.grid.source))
@@ -144,7 +142,7 @@ def _layer(source: VolumeSource, kind: str, classes: ClassMap | None) -> Layer:
 
 def _floats(source: VolumeSource, box: Box) -> Array:
     """Return a box (K, z, y, x) as float32; of bytes 255 stands for 1."""
-    values = source.read(box).astype(np.float32)
+    values: Array = source.read(box).astype(np.float32)
     return values / 255 if source.dtype == np.uint8 else values
 
 

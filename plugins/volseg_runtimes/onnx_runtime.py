@@ -152,14 +152,21 @@ def smallest_input(shape: list[Any], metadata: dict[str, str]) -> tuple[int, ...
     """
     try:
         spec = json.loads(metadata["volseg.spec"])
-        step = int(spec["divisor"])
-        least = -(-max(int(spec["min_size"]), 1) // step) * step
-    except (KeyError, TypeError, ValueError):
-        least = 0
-    sizes = [size if isinstance(size, int) else least for size in shape[2:]]
+        least = [_smallest(spec, axis) for axis in range(len(shape) - 2)]
+    except (IndexError, KeyError, TypeError, ValueError):
+        least = [0] * (len(shape) - 2)
+    sizes = [size if isinstance(size, int) else smallest for size, smallest in zip(shape[2:], least, strict=True)]
     if not all(sizes) or not isinstance(shape[1], int):
         return None
     return (shape[0] if isinstance(shape[0], int) else 1, shape[1], *sizes)
+
+
+def _smallest(spec: dict[str, Any], axis: int) -> int:
+    """Return the smallest size along an axis; a single number is that of every axis."""
+    step, minimum = (
+        int(value[axis] if isinstance(value, list) else value) for value in (spec["divisor"], spec["min_size"])
+    )
+    return -(-max(minimum, 1) // step) * step
 
 
 class _Torch:

@@ -150,9 +150,56 @@ def _with_dilation() -> list[Architecture]:
     ]
 
 
+_DEPTH = 5
+INFLATABLE = (
+    "tu-tf_efficientnet_lite0",
+    "tu-resnet10t",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "densenet121",
+    "mobilenet_v2",
+)
+"""Encoders that are the same in three dimensions: convolutions, batch norms and poolings alone."""
+
+
+def _inflated() -> Encoder:
+    return Encoder(
+        name="inflated",
+        target="volseg_smp.inflated:build",
+        summary="An encoder of slices for volumes: its kernels, and their ImageNet weights, repeated along z",
+        params={
+            "network": Param("choice", INFLATABLE[0], "The encoder of slices.", choices=INFLATABLE),
+            "weights": Param(
+                "str", "imagenet", "Its pretrained weights: none, imagenet, another name, or a file PATH.safetensors."
+            ),
+            "depth": Param(
+                "int?", None, "Stages, each of half the size; null: as many as the architecture wants.", min=1, max=5
+            ),
+            "planar": Param(
+                "int", 0, "Halvings, from the first on, that leave z as it is: for thick sections.", min=0, max=5
+            ),
+        },
+        wants=("in_channels", "depth", "output_stride"),
+        dims=(3,),
+        needs=("segmentation-models-pytorch>=0.6,<0.7",),
+        extra="train",
+        licence="Apache-2.0",
+        citation="arXiv:1705.07750",
+        strides=(1, 2, 4, 8, 16, 32),
+        sizes="volseg_smp.plugin:inflated_sizes",
+    )
+
+
+def inflated_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
+    """Return divisor and least size along each axis: multiples of the stride, of which planar halvings spare z."""
+    depth = params["depth"] or _DEPTH
+    return [(2 ** max(depth - params["planar"], 0), 1), *[(2**depth, 1)] * (dims - 1)]
+
+
 @hookimpl
 def volseg_encoders() -> Iterable[Encoder]:
-    """Return the encoders of smp and timm."""
+    """Return the encoders of smp and timm, and those inflated to volumes."""
     from volseg_smp.table import descriptors
 
-    return descriptors()
+    return [*descriptors(), _inflated()]

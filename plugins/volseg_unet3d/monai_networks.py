@@ -12,8 +12,9 @@ from monai.networks.nets import AttentionUnet, DynUNet, SegResNet, SwinUNETR, VN
 from torch import nn
 
 from volseg_core.api import UsageError
+from volseg_unet3d.inputs import check_input
 from volseg_unet3d.layers import CONV
-from volseg_unet3d.sizes import check_input, odd, per_level, product
+from volseg_unet3d.sizes import odd, per_level, product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,9 @@ from torch import nn
 
 from volseg_core.api import UsageError
 from volseg_unet3d.classic import cut
+from volseg_unet3d.inputs import check_input
 from volseg_unet3d.layers import AVERAGE_POOL, BATCH_NORM, CONV, INSTANCE_NORM, TRANSPOSED, group_count
-from volseg_unet3d.sizes import check_input, odd, padding, per_level, product
+from volseg_unet3d.sizes import odd, padding, per_level, product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

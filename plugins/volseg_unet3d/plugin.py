@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.api import Architecture, Param, hookimpl
+from volseg_core.api import Architecture, Encoder, Param, hookimpl
 from volseg_unet3d.monai_described import monai_networks
 
 if TYPE_CHECKING:
@@ -26,7 +26,35 @@ _JOINING = Param("choice", "sum", "How fine and enlarged features are joined.", 
 @hookimpl
 def volseg_architectures() -> Iterable[Architecture]:
     """Return the U-Nets of pytorch-3dunet, the stacked hourglass, nnU-Net's network and adapters to MONAI."""
-    return [*_unets(), *_residual_unets(), *_hourglasses(), _nnunet(), *monai_networks()]
+    return [*_unets(), *_residual_unets(), _encoder_unet(), *_hourglasses(), _nnunet(), *monai_networks()]
+
+
+@hookimpl
+def volseg_encoders() -> list[Encoder]:
+    """Return the encoders of volumes."""
+    return [
+        Encoder(
+            name="residual-3d",
+            target="volseg_unet3d.residual3d:build_residual_encoder",
+            summary="Residual network of volumes with 10, 18, 34 or 50 layers",
+            params={
+                "layers": Param("choice", 18, "Layers; 50 has bottlenecks.", choices=(10, 18, 34, 50)),
+                "weights": Param("str", "none", "none, or a file PATH.safetensors with the names of MedicalNet."),
+                "depth": Param("int?", None, "Stages, each of half the size; null: as many as wanted.", min=1, max=5),
+                "planar": Param(
+                    "int", 0, "Halvings, from the first on, that leave z as it is: for thick sections.", min=0, max=5
+                ),
+            },
+            wants=("in_channels", "depth", "output_stride"),
+            dims=(3,),
+            needs=("monai>=1.5",),
+            extra="monai",
+            licence="Apache-2.0",
+            citation="arXiv:1711.09577",
+            strides=(2, 4, 8, 16, 32),
+            sizes="volseg_unet3d.sizes:encoder_sizes",
+        )
+    ]
 
 
 def _unets() -> list[Architecture]:
@@ -45,8 +73,7 @@ def _unets() -> list[Architecture]:
             },
             wants=_CONTEXT,
             dims=(dims,),
-            divisor=1,
-            min_size=8,
+            sizes="volseg_unet3d.sizes:unet_sizes",
             licence="Apache-2.0",
             citation=_CICEK,
         )
@@ -68,8 +95,7 @@ def _residual_unets() -> list[Architecture]:
             },
             wants=_CONTEXT,
             dims=(dims,),
-            divisor=1,
-            min_size=16,
+            sizes="volseg_unet3d.sizes:residual_sizes",
             licence="Apache-2.0",
             citation=citation,
         )
@@ -85,6 +111,35 @@ def _residual_unets() -> list[Architecture]:
             ("residual-unet2d", "build_residual_unet", 2, "U-Net of residual blocks in 2D", _LEE),
         )
     ]
+
+
+def _encoder_unet() -> Architecture:
+    return Architecture(
+        name="encoder-unet3d",
+        target="volseg_unet3d.encoder_unet:build_encoder_unet",
+        summary="U-Net in 3D on an encoder: inflated ImageNet weights, or a residual network",
+        params={
+            "decoder_channels": Param(
+                "list[int]",
+                (256, 128, 64, 32, 16),
+                "Channels of the way up, coarsest first; the last ones count.",
+                min=1,
+            ),
+            "layer_order": Param("str", "cbr", _ORDER),
+            "num_groups": Param("int", 8, "Groups of a group norm.", min=1),
+            "upsample": Param(
+                "choice", "nearest", "How coarse features are enlarged.", choices=("nearest", "trilinear")
+            ),
+            "dropout_prob": _probability("the letters d and D", 0.1),
+        },
+        wants=("in_channels", "num_classes", "encoder"),
+        dims=(3,),
+        encoder="required",
+        divisor=1,
+        min_size=1,
+        licence="Apache-2.0",
+        citation=_CICEK,
+    )
 
 
 def _hourglasses() -> list[Architecture]:
@@ -148,8 +203,7 @@ def _nnunet() -> Architecture:
             ),
         },
         wants=_CONTEXT,
-        divisor=1,
-        min_size=17,
+        sizes="volseg_unet3d.sizes:nnunet_sizes",
         licence="Apache-2.0",
         citation="doi:10.1038/s41592-020-01008-z",
     )

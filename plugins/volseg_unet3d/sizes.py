@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from volseg_core.api import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Size = tuple[int, ...]
+
+_STAGES = 5
 
 
 def widths(f_maps: Any, num_levels: int | None, default_levels: int) -> list[int]:
@@ -74,21 +75,28 @@ def product(factors: Sequence[Size]) -> Size:
     return tuple(math.prod(along) for along in zip(*factors, strict=True))
 
 
-def check_input(image: torch.Tensor, factors: Size, *, single: bool = True) -> None:
-    """Refuse an image (N, C, *S) that is smaller than the factors by which a network makes it smaller.
+def unet_sizes(params: Mapping[str, Any], dims: int, levels: int = 4) -> list[tuple[int, int]]:
+    """Return divisor and least size along each axis: pooling must leave a voxel."""
+    count = len(widths(params["f_maps"], params["num_levels"], levels))
+    name = "pool_kernel_size"
+    return [(1, factor) for factor in product(per_level(name, params[name], dims, count - 1))]
 
-    ``single``: one voxel may be left of it. Nothing is checked while a network is exported.
 
-    Raises:
-        UsageError: an axis is too short.
-    """
-    if torch.onnx.is_in_onnx_export() or torch.compiler.is_compiling():
-        return
-    size = tuple(image.shape[2:])
-    if any(has < factor for has, factor in zip(size, factors, strict=True)) or (size == factors and not single):
-        least = f"{factors}" if single else f"more than {factors}"
-        what = f"a window of {size} is too small for the levels of this network, which need {least}"
-        raise UsageError("data.window", what, "Use larger windows, fewer levels, or leave short axes as they are.")
+residual_sizes = functools.partial(unet_sizes, levels=5)
+"""The same of the residual networks, which have a level more by default."""
+
+
+def nnunet_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
+    """Return the same of nnU-Net's network, whose instance norm needs more than one voxel."""
+    factors = product(per_level("strides", params["strides"], dims, params["stages"] - 1))
+    more = [params["norm"] == "instance" and (dims < len("zyx") or axis == dims - 1) for axis in range(dims)]
+    return [(1, factor + extra) for factor, extra in zip(factors, more, strict=True)]
+
+
+def encoder_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
+    """Return the same of an encoder of volumes: multiples of its stride, of which planar halvings spare z."""
+    depth = params["depth"] or _STAGES
+    return [(2 ** max(depth - params["planar"], 0), 1), *[(2**depth, 1)] * (dims - 1)]
 
 
 def _is_positive(value: Any) -> bool:

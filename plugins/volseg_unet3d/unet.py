@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from volseg_unet3d.blocks import DoubleConv, ResidualBlock
+from volseg_unet3d.inputs import check_input
 from volseg_unet3d.layers import CONV, MAX_POOL, LayerOrder
-from volseg_unet3d.sizes import check_input, odd, per_level, product, widths
+from volseg_unet3d.sizes import odd, per_level, product, widths
 from volseg_unet3d.upsampling import TRANSPOSED_KIND, Interpolation, TransposedConvolution
 
 if TYPE_CHECKING:

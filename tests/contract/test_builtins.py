@@ -18,6 +18,8 @@ ENCODERS = (
     "mit_b0",
     "mobilenet_v2",
     "mobileone_s0",
+    "inflated",
+    "residual-3d",
     "timm-skresnet18",
     "tu-convnext_atto",
     "tu-swin_tiny_patch4_window7_224",
@@ -35,6 +37,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "architecture/residual-unet3d": {"params": {"f_maps": 8}},
     "architecture/residual-unet-se3d": {"params": {"f_maps": 8}},
     "architecture/residual-unet2d": {"params": {"f_maps": 8}},
+    "architecture/encoder-unet3d": {"params": {"decoder_channels": [16, 16, 8, 8, 4]}},
+    "encoder/residual-3d": {"params": {"layers": 10, "depth": 3}},
     "architecture/nnunet": {"params": {"width": 4}},
     "architecture/dynunet": {"params": {"filters": [2, 4, 4]}},
     "architecture/unetr": {"params": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 32, "num_heads": 4}},
@@ -43,6 +47,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     },
 }
 LESS: dict[str, dict[str, Any]] = {
+    "encoder/residual-3d": {"strides": (2, 4, 8)},  # the coarsest stages are the slowest
     "architecture/dpt": {"exports_onnx": False},  # only torch's slow exporter takes it: half a minute
     "architecture/swin-unetr": {"dims": (2,)},  # in three dimensions minutes; tests/unet3d does it
     "architecture/unetr": {"dims": (2,)},

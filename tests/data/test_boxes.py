@@ -17,7 +17,7 @@ from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_gro
 from volseg_core.errors import UsageError
 from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.recipe.blocks import SamplerBlock, ValidationBlock
-from volseg_core.volume import ClassMap, ClassName, Normalisation, View
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def noisy(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray,
 
 def groups_of(*regions: Any, axes: str = "zyx", window: Any = (4, 8, 8), divisor: int = 4, minimum: int = 4) -> Any:
     regions = tuple(item if isinstance(item, Region) else whole(item) for item in regions)
-    return window_groups(regions, axes, window, divisor, minimum, 3)
+    return window_groups(regions, axes, window, SizeRule.same(divisor, minimum, 3))
 
 
 def places(image: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ def places(image: np.ndarray) -> np.ndarray:
 
 def spec(axes: str = "zyx", divisor: int = 4) -> ModelSpec:
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b"), ClassName(2, "c")), (-1,))
-    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation("none"), axes, divisor, 4, dims=3)
+    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation("none"), axes, SizeRule.same(divisor, 4, 3))
 
 
 @given(st.tuples(*[st.integers(1, 20)] * 3), st.integers(0, 1000))
@@ -205,7 +205,9 @@ def test_volumes_smaller_than_a_box_are_filled_up_and_this_is_said(labelled: Mak
 
 
 def test_boxes_that_the_network_cannot_take_are_refused(labelled: Make) -> None:
-    with pytest.raises(UsageError, match="data.window: 4 x 6 x 8 must be multiples of 4 for this network"):
+    with pytest.raises(
+        UsageError, match="data.window: 4 x 6 x 8 does not suit this network, which takes multiples of 4.$"
+    ):
         groups_of(labelled(SHAPE), window=(4, 6, 8))
 
 

@@ -18,6 +18,7 @@ from volseg_core.data.split import whole
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups
 from volseg_core.errors import DataError, RecipeErrors, UsageError
 from volseg_core.recipe.blocks import SamplerBlock
+from volseg_core.volume import SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +131,7 @@ def test_rounds_differ_in_order_and_draws(labelled: Make) -> None:
 
 def test_a_dataset_of_a_grid_gives_the_windows_of_its_places(labelled: Make) -> None:
     volume = labelled((8, 8, 8))
-    groups = window_groups([whole(volume)], "zyx", (4, 8, 8), 4, 4, 3)
+    groups = window_groups([whole(volume)], "zyx", (4, 8, 8), SizeRule.same(4, 4, 3))
     dataset = WindowDataset(groups, unchanged, 0, grid())
     seen = {int(np.rint(dataset[epoch, 0, index][0]).min()) for epoch, index in ((0, 0), (0, 1), (1, 2), (1, 3))}
     assert seen == {0, 4 * 64}

@@ -4,10 +4,11 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pytest
 
-from volseg_core.data.labelled import read_labelled
+from volseg_core.data.labelled import read_labelled, read_unlabelled
 from volseg_core.errors import DataError
 from volseg_core.model import HeadSpec
 from volseg_core.volume import ClassMap, ClassName
@@ -183,3 +184,34 @@ def test_each_volume_is_normalised_by_itself(
     bright = image.astype(np.uint16) * 100 + 500
     (one, two), _ = read_labelled(catalog, recipe(), [image, bright], [labels, labels])
     np.testing.assert_allclose(one.normaliser(one.data), two.normaliser(two.data), atol=1e-4)
+
+
+def spaced(path: str, spacing: tuple[float, ...]) -> str:
+    """Give the datasets of a file a spacing."""
+    with h5py.File(path, "r+") as file:
+        for dataset in file.values():
+            dataset.attrs["spacing"] = spacing
+    return path
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_volumes_are_resampled_to_the_spacing_that_is_asked_for(
+    catalog: Catalog, recipe: Callable[..., Any], h5: Callable[..., str], labels: np.ndarray, *, lazy: bool
+) -> None:
+    path = spaced(h5("both.h5", data=labels.astype(np.float32), labels=labels), (2.0, 1.0, 1.0))
+    made = recipe(data={"resample": [1.0, 1.0, 2.0], "lazy": lazy, "normalise": {"kind": "none"}})
+    (volume,), _ = read_labelled(catalog, made, [path], [path])
+    depth, height, width = labels.shape
+    assert volume.data.shape == (1, 2 * depth, height, width // 2)
+    assert volume.labels.shape == volume.shape == (2 * depth, height, width // 2)
+    assert volume.grid.spacing == (1.0, 1.0, 2.0)
+    np.testing.assert_array_equal(volume.labels, labels.repeat(2, axis=0)[..., 1::2] // 3)
+    (plain,) = read_unlabelled(catalog, made, [path], 1)
+    np.testing.assert_array_equal(plain.data, volume.data)
+
+
+def test_volumes_without_a_spacing_cannot_be_resampled(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match="array data: does not say its spacing"):
+        read_labelled(catalog, recipe(data={"resample": [1, 1, 1]}), [image], [labels])

@@ -9,6 +9,7 @@ from volseg_core.data.sampling import Places, stacked
 from volseg_core.data.split import Region, whole
 from volseg_core.data.windows import window_groups
 from volseg_core.recipe.blocks import SamplerBlock
+from volseg_core.volume import SizeRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ def rare(labelled: Callable[..., Labelled]) -> Labelled:
 
 
 def drawn(volume: Labelled, kind: Any, share: float = 1.0, count: int = 60) -> list[Any]:
-    (group,) = window_groups([whole(volume)], "z", (8, 8), 8, 8)
+    (group,) = window_groups([whole(volume)], "z", (8, 8), SizeRule.same(8, 8, 2))
     places = Places(group, SamplerBlock(kind=kind, share=share), 4)
     return [places.place(seed, np.random.default_rng(seed)) for seed in range(count)]
 
@@ -66,9 +67,9 @@ def test_classes_that_only_other_regions_hold_are_found_there(
     rare: Labelled, labelled: Callable[..., Labelled]
 ) -> None:
     plain = labelled((4, 32, 32), np.zeros((4, 32, 32), np.int8))
-    (group,) = window_groups([whole(plain), whole(rare)], "z", (8, 8), 8, 8)
+    (group,) = window_groups([whole(plain), whole(rare)], "z", (8, 8), SizeRule.same(8, 8, 2))
     places = Places(group, SamplerBlock(kind="foreground", share=1.0), 3)
-    assert all(places.draw(np.random.default_rng(seed)).region.volume is rare for seed in range(20))
+    assert all(places.place(seed, np.random.default_rng(seed)).region.volume is rare for seed in range(20))
 
 
 def test_a_class_profile_counts_the_voxels_of_a_region(rare: Labelled) -> None:

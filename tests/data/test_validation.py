@@ -10,7 +10,7 @@ from volseg_core.data.split import Region, whole
 from volseg_core.data.truth import OfIds, Values, class_indices
 from volseg_core.data.validation import ValidationDataset, validation_slices, validation_windows
 from volseg_core.model import HeadSpec, ModelSpec
-from volseg_core.volume import ClassMap, ClassName, Normalisation, View
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,7 @@ def spec(divisor: int, minimum: int, neighbours: int = 0) -> ModelSpec:
         2 * neighbours + 1,
         Normalisation("none"),
         "zyx",
-        divisor,
-        minimum,
+        SizeRule.same(divisor, minimum, 2),
         neighbours=neighbours,
     )
 
@@ -110,7 +109,7 @@ def test_values_of_held_out_boxes_are_known_once(labelled: Callable[..., Labelle
     truth = volume.data.astype(np.float32)
     truth[0, 8] = np.nan
     region = Region(learning_values(volume, truth), (slice(3, 9), slice(0, 20), slice(0, 18)))
-    boxes = dataclasses.replace(spec(8, 8), dims=3)
+    boxes = dataclasses.replace(spec(8, 8), sizes=SizeRule.same(8, 8, 3))
     dataset = ValidationDataset(validation_windows([region], boxes, (8, 8, 8), 100), boxes, [lambda window: window])
     scored = np.concatenate([target[~np.isnan(target)] for _, (target,) in (dataset[at] for at in range(len(dataset)))])
     np.testing.assert_array_equal(np.sort(scored), truth[0, 3:8].ravel())

@@ -13,10 +13,11 @@ from volseg_core.data.windows import (
     Group,
     WindowDataset,
     window_groups,
+    window_shape,
     with_turns,
 )
 from volseg_core.errors import DataError, UsageError
-from volseg_core.volume import View
+from volseg_core.volume import SizeRule, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def noisy(image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray,
 def groups_of(
     *volumes: Labelled, axes: str = "zyx", window: Any = "auto", divisor: int = 8, minimum: int = 8
 ) -> list[Group]:
-    return window_groups([whole(volume) for volume in volumes], axes, window, divisor, minimum)
+    return window_groups([whole(volume) for volume in volumes], axes, window, SizeRule.same(divisor, minimum, 2))
 
 
 def shapes(groups: Any) -> dict[str, list[tuple[int, int]]]:
@@ -83,8 +84,8 @@ def test_a_window_may_be_asked_for(labelled: Callable[..., Labelled]) -> None:
             8,
             r"data.window: 32 x 32 is larger than the slices along y of .* \(10 x 64\). Use data.window=auto",
         ),
-        ((10, 12), 8, 8, "data.window: 10 x 12 must be multiples of 8 for this network"),
-        ((8, 8), 8, 32, "data.window: 8 x 8 must be multiples of 8, 32 or more, for this network"),
+        ((10, 12), 8, 8, "data.window: 10 x 12 does not suit this network, which takes multiples of 8.$"),
+        ((8, 8), 8, 32, "data.window: 8 x 8 does not suit this network, which takes multiples of 8, 32 or more"),
     ],
 )
 def test_windows_that_cannot_be_are_refused(
@@ -150,7 +151,7 @@ def test_planes_smaller_than_the_divisor_are_padded_without_labels(labelled: Cal
 def test_windows_stay_inside_their_region(labelled: Callable[..., Labelled]) -> None:
     volume = labelled((40, 40, 40))
     region = Region(volume, (slice(0, 24), slice(8, 40), slice(0, 40)))
-    dataset = WindowDataset(window_groups([region], "zyx", (16, 16), 8, 8), unchanged, 0)
+    dataset = WindowDataset(window_groups([region], "zyx", (16, 16), SizeRule.same(8, 8, 2)), unchanged, 0)
     inside = set(volume.data[0][region.box].ravel().tolist())
     for number in range(3):
         for index in range(10):
@@ -236,6 +237,21 @@ def test_an_automatic_window_is_the_nearest_multiple(labelled: Callable[..., Lab
     assert shapes(groups_of(labelled((2, size, 64)), axes="z", divisor=32)) == {"z": [(window, 64)]}
 
 
+@pytest.mark.parametrize(
+    ("shape", "window", "found"),
+    [((2, 300, 40), "small", (128, 40)), ((2, 140, 140), "small", (128, 128)), ((2, 300, 140), "auto", (256, 136))],
+)
+def test_small_windows_have_half_the_edges_of_automatic_ones(
+    labelled: Callable[..., Labelled], shape: Any, window: str, found: Any
+) -> None:
+    assert shapes(groups_of(labelled(shape), axes="z", window=window)) == {"z": [found]}
+
+
+@pytest.mark.parametrize(("axes", "found"), [("zyx", (48, 48, 48)), ("z", (16, 64, 64)), ("x", (64, 64, 16))])
+def test_small_boxes_too(axes: str, found: tuple[int, ...]) -> None:
+    assert window_shape("small", (100, 100, 100), axes, SizeRule.same(8, 8, 3)) == found
+
+
 def test_oblong_windows_come_in_both_orientations_half_as_often_each(labelled: Callable[..., Labelled]) -> None:
     volume = labelled((16, 32, 32))
     groups = groups_of(volume)
@@ -265,7 +281,7 @@ def test_neighbouring_slices_become_channels_slice_by_slice(labelled: Callable[.
 def test_neighbours_of_a_slab_lie_in_the_volume_beyond_it(labelled: Callable[..., Labelled]) -> None:
     volume = labelled((6, 8, 8))
     slab = Region(volume, (slice(0, 3), slice(0, 8), slice(0, 8)))
-    groups = window_groups([slab], "z", "auto", 8, 8)
+    groups = window_groups([slab], "z", "auto", SizeRule.same(8, 8, 2))
     dataset = WindowDataset(groups, unchanged, 0, neighbours=1)
     seen = {tuple((dataset[0, 0, index][0][:, 0, 0].round() // 64).astype(int).tolist()) for index in range(30)}
     assert seen == {(1, 0, 1), (0, 1, 2), (1, 2, 3)}

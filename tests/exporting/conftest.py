@@ -20,11 +20,10 @@ def write_untrained(folder, overrides=(), classes=3, in_channels=1, seed=0, **sp
     """Write a run folder whose network has random weights, as a training would leave it, and return it."""
     torch.manual_seed(seed)
     recipe = resolve_recipe(REGISTRY, "slices", ["model.encoder.weights=none", *overrides])
-    divisor, minimum = size_rules(recipe)
     names = ClassMap(tuple(ClassName(number, f"class{number}") for number in range(classes)), ())
     facts = {"normalisation": Normalisation("zscore", (0.5, 99.5)), "axes": "z", **spec}
     heads = (HeadSpec(recipe.heads[0].rule.task, names),)
-    made = ModelSpec(heads=heads, in_channels=in_channels, divisor=divisor, min_size=minimum, **facts)
+    made = ModelSpec(heads=heads, in_channels=in_channels, sizes=size_rules(REGISTRY.catalog, recipe), **facts)
     network = build_network(REGISTRY.catalog, recipe, in_channels, made.out_channels, pretrained=False)
     folder.mkdir()
     content = json.loads(json.dumps(recipe.to_dict()))

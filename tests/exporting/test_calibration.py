@@ -8,7 +8,7 @@ from volseg_core.exporting.calibration import calibration_windows
 from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
-from volseg_core.volume import ClassMap, ClassName, Grid, Normalisation, Volume
+from volseg_core.volume import ClassMap, ClassName, Grid, Normalisation, SizeRule, Volume
 
 REGISTRY = load_registry(builtin_only=True)
 RECIPE = resolve_recipe(REGISTRY, "slices", ["model.encoder.weights=none"])
@@ -16,8 +16,9 @@ RECIPE = resolve_recipe(REGISTRY, "slices", ["model.encoder.weights=none"])
 
 def spec(**facts):
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b")), ())
-    given = {"in_channels": 1, "normalisation": Normalisation("range", (0, 2)), "axes": "zyx", **facts}
-    return ModelSpec(heads=(HeadSpec("multiclass", classes),), divisor=16, min_size=16, **given)
+    given = {"in_channels": 1, "normalisation": Normalisation("range", (0, 2)), "axes": "zyx"}
+    given |= {"sizes": SizeRule.same(16, 16, 2), **facts}
+    return ModelSpec(heads=(HeadSpec("multiclass", classes),), **given)
 
 
 def ramps():

@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_said(tmp_path, graph, overrides, error, text):
     else:
         write_threshold(path, **changed)
     with pytest.raises(error, match=text):
-        adopt(path, resolve_recipe(REGISTRY, "slices", overrides))
+        adopt(REGISTRY.catalog, path, resolve_recipe(REGISTRY, "slices", overrides))
 
 
 def test_without_a_recipe_the_way_out_is_named(tmp_path, volume):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.segment import Segmenter, softmax
 from volseg_core.recipe import ComponentUse, PredictBlock
 from volseg_core.registry import load_registry
-from volseg_core.volume import ClassMap, ClassName, Normalisation, Tiling, View, box_preset
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, Tiling, View, box_preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +30,7 @@ SPEC = ModelSpec(
     1,
     Normalisation(),
     "zyx",
-    divisor=4,
-    min_size=4,
-    dims=3,
+    SizeRule.same(4, 4, 3),
 )
 DATA = np.random.default_rng(1).integers(0, 255, (1, 7, 13, 10), dtype=np.uint8)
 
@@ -155,6 +152,14 @@ def test_a_batch_of_windows_that_exhausts_memory_is_halved(caplog: pytest.LogCap
     assert "memory exhausted on cpu: going on with batches of 2" in caplog.text
 
 
+@pytest.mark.parametrize(("window", "size"), [((4, 8, 8), 8), ((16, 64, 64), 2), ((64, 64, 64), 1)])
+def test_on_a_cpu_small_boxes_go_in_batches_and_large_ones_one_by_one(window: Any, size: int) -> None:
+    runtime = Voxelwise(voxels=10_000_000)
+    data = np.random.default_rng(0).integers(0, 255, (1, *(2 * size for size in window)), dtype=np.uint8)
+    segmenter(runtime, [(View(), 1)], data, window=window, overlap=0)[0].block(data, Recorder())
+    assert runtime.sizes == [size] * (8 // size)
+
+
 def test_one_window_too_many_is_an_error_with_a_way_out() -> None:
     with pytest.raises(ResourceError) as caught:
         segmenter(Voxelwise(voxels=0), window=(4, 8, 8))[0].block(DATA, Recorder())
@@ -202,17 +207,14 @@ def test_a_constant_stays_a_constant_in_torch_too() -> None:
     torch.testing.assert_close(found, torch.full((3, 11, 9, 8), 0.25))
 
 
-def test_blending_holds_no_more_planes_than_two_windows_are_deep() -> None:
-    """The volume is 200 planes deep, the windows 4: only what later windows reach is kept."""
+def test_blending_holds_no_more_planes_than_a_window_is_deep() -> None:
+    """The volume is 200 planes deep, the windows 4: only what later windows reach is kept, in one place."""
     tiling = Tiling((200, 8, 8), (4, 8, 8), 0.5, "gaussian")
-    alive: list[weakref.ref[Array]] = []
-    most = 0
-    for _, values in blend((np.ones((1, 4, 8, 8), np.float32) for _ in tiling.boxes()), tiling):
-        assert values.base is not None
-        alive.append(weakref.ref(values.base))
-        most = max(most, sum(each() is not None for each in alive))
-        assert values.base.shape == (1, 4, 8, 8)
-    assert most <= 2
+    parts = (np.ones((1, 4, 8, 8), np.float32) for _ in tiling.boxes())
+    held = [values.base for _, values in blend(parts, tiling)]
+    assert all(each is held[0] for each in held)
+    assert held[0] is not None
+    assert held[0].shape == (1, 4, 8, 8)
 
 
 # --- plans --------------------------------------------------------------------------------------------------------
@@ -223,7 +225,7 @@ def plan_of() -> Callable[..., Plan]:
     merge = ComponentUse(load_registry(builtin_only=True).catalog.find("merge", "mean"), {})
 
     def make(shape: Any = (64, 64, 64), axes: str = "zyx", window: Any = (), **rule: Any) -> Plan:
-        spec = ModelSpec(SPEC.heads, 1, Normalisation(), axes, divisor=16, min_size=16, dims=3, window=window)
+        spec = ModelSpec(SPEC.heads, 1, Normalisation(), axes, SizeRule.same(16, 16, 3), window=window)
         return make_plan(spec, PredictBlock(**rule), merge, shape, ("labels",), independent=False)
 
     return make

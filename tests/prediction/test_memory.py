@@ -13,7 +13,7 @@ from volseg_core.prediction.plan import Plan
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.recipe import PredictBlock
 from volseg_core.registry import load_registry
-from volseg_core.volume import ClassMap, ClassName, Normalisation, preset
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, preset
 from volseg_core.volume.blocks import whole_volume
 
 CLASSES = 4
@@ -46,7 +46,7 @@ class Bands:
 )
 def test_peak_is_the_state_and_the_labels_and_a_few_batches(merge, state, wanted):
     classes = ClassMap(tuple(ClassName(index, str(index)) for index in range(CLASSES)))
-    spec = ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), "zyx", 32, 32)
+    spec = ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), "zyx", SizeRule.same(32, 32, 2))
     plan = Plan(tuple(preset("medium")), wanted, PredictBlock(), spec)
     data = np.random.default_rng(0).integers(0, 255, (1, *SHAPE), dtype=np.uint8)
     work = Segmenter(plan, Bands(), Normalisation().fit(data), lambda _: None)

@@ -9,12 +9,12 @@ from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.plan import check_input, make_plan
 from volseg_core.recipe import ComponentUse, PredictBlock
 from volseg_core.registry import load_registry
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 
 def spec(axes="zyx"):
     classes = ClassMap((ClassName(0, "a"), ClassName(5, "b")))
-    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), axes, 32, 64)
+    return ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), axes, SizeRule.same(32, 64, 2))
 
 
 @pytest.fixture(scope="module")

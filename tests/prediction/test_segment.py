@@ -14,7 +14,7 @@ from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.plan import Plan
 from volseg_core.prediction.segment import Segmenter, slabs, softmax
 from volseg_core.recipe import PredictBlock
-from volseg_core.volume import ClassMap, ClassName, Normalisation, preset
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, preset
 
 
 def test_softmax_in_numpy_and_torch():
@@ -64,7 +64,7 @@ class Threshold:
 
 def segmenter(runtime, data, **rule):
     classes = ClassMap((ClassName(0, "dark"), ClassName(1, "bright")))
-    model = ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), "zyx", 8, 8)
+    model = ModelSpec((HeadSpec("multiclass", classes),), 1, Normalisation(), "zyx", SizeRule.same(8, 8, 2))
     plan = Plan(tuple(preset("high")), ("labels",), PredictBlock(**rule), model)
     done = []
     return Segmenter(plan, runtime, Normalisation().fit(data), done.append), done

@@ -93,6 +93,7 @@ def test_on_a_gpu_the_last_batch_gets_the_shape_of_the_first(doubling):
         (["batch", 3, "height", "width"], {"divisor": 1, "min_size": 16}, (1, 3, 16, 16)),
         ([2, 1, 96, 128], None, (2, 1, 96, 128)),
         (["batch", 1, "depth", "height", "width"], {"divisor": 8, "min_size": 8}, (1, 1, 8, 8, 8)),
+        (["batch", 1, "depth", "height", 64], {"divisor": [1, 4, 4], "min_size": [2, 9, 9]}, (1, 1, 2, 12, 64)),
         (["batch", 1, "height", "width"], None, None),
         (["batch", "channels", 64, 64], {"divisor": 8, "min_size": 8}, None),
     ],

@@ -33,6 +33,7 @@ print(json.dumps([run(arguments) for arguments in json.loads(sys.argv[1])]))
 """
 """Commands in one process: torch is imported once."""
 
+BOXES = ["-q", "-s", "data.window=[16,16,16]", "-s", "model.f_maps=2", "-s", "train.epochs=1", "-s", "train.steps=2"]
 SHORT = ["-q", "-s", "data.window=[32,32]", "-s", "data.axes=z", "-s", "train.epochs=1", "-s", "train.steps=4"]
 
 
@@ -107,6 +108,8 @@ def used(installed: Installed) -> list[str]:
     merge = ["-s", "predict.merge=volseg-merge/brand-new", "--quality", "high"]
     clean = "postprocess=[{use: volseg-postprocess/brand-new, voxels: 100000000}]"
     encoder = ["-s", "model.encoder=volseg-encoder/brand-new", "-s", "model.encoder.width=2"]
+    target = ["-s", "task=multilabel", "-s", "target=volseg-target/brand-new", "-s", "target.depth=1"]
+    target += ["-s", "loss=[binary-cross-entropy]", "-s", "metrics=[]"]
     return installed.run(
         ["generate", "volseg-generator/brand-new", "-o", "cube.brandnew", "-s", "shape=[24,48,48]"],
         ["inspect", "cube.brandnew"],
@@ -127,6 +130,7 @@ def used(installed: Installed) -> list[str]:
         ["train", "slices", *volumes, "-o", "encoded", *SHORT, *encoder],
         ["export", "encoded"],
         ["predict", "own", "cube.brandnew", "-o", "clean.h5", "-q", "-s", clean],
+        ["train", "patches", *volumes, "-o", "cores", *BOXES, *target],
     )
 
 
@@ -153,6 +157,11 @@ def test_a_training_uses_architecture_loss_metric_augmentation_and_reader(
 def test_a_training_uses_the_encoder_under_another_plugins_decoder(installed: Installed, used: list[str]) -> None:
     found = {item["name"] for item in environment(installed.folder / "encoded")["components"]}
     assert {"volseg-encoder/brand-new", "volseg/unet"} <= found
+
+
+def test_a_training_learns_the_target(installed: Installed, used: list[str]) -> None:
+    assert "volseg-target/brand-new" in {item["name"] for item in environment(installed.folder / "cores")["components"]}
+    assert 0 < float(dict(line.split() for line in used[11].splitlines() if len(line.split()) == 2)["loss"]) < 2
 
 
 @pytest.mark.parametrize("run", ["own", "encoded"])

@@ -33,10 +33,11 @@ def test_the_defaults_are_those_of_smp(architecture: Architecture) -> None:
 
 
 def test_an_encoder_has_the_parameters_of_its_builder() -> None:
-    from volseg_smp.encoders import build
+    from volseg_smp import encoders, inflated
 
-    signature = inspect.signature(build).parameters
     for encoder in volseg_encoders():
+        builder = encoders.build if encoder.dims == (2,) else inflated.build
+        signature = inspect.signature(builder).parameters
         optional = {"input_size"} - set(encoder.params)
         assert set(signature) - optional == {*encoder.wants, *encoder.params}
         assert all(signature[name].default == param.default for name, param in encoder.params.items())

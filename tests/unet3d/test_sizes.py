@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from volseg_core.api import UsageError
-from volseg_unet3d.sizes import check_input, odd, padding, per_level, product, widths
+from volseg_core.network import size_rules, sizes_of
+from volseg_core.recipe import resolve_recipe
+from volseg_core.registry import load_registry
+from volseg_unet3d.inputs import check_input
+from volseg_unet3d.sizes import odd, padding, per_level, product, widths
+
+REGISTRY = load_registry(builtin_only=True)
+CATALOG = REGISTRY.catalog
 
 
 def test_a_number_of_channels_doubles_from_level_to_level() -> None:
@@ -66,6 +73,61 @@ def test_an_even_kernel_is_refused() -> None:
 
 def test_factors_multiply_along_each_axis() -> None:
     assert product([(1, 2, 2), (2, 2, 3)]) == (2, 4, 6)
+
+
+SIZES = {
+    "unet3d": [
+        ({"f_maps": 4}, [8, 8, 8]),
+        ({"f_maps": [4, 8, 8], "num_groups": 4}, [4, 4, 4]),
+        ({"f_maps": 4, "num_groups": 4, "num_levels": 3, "pool_kernel_size": [1, 2, 3]}, [1, 4, 9]),
+        ({"f_maps": 4, "pool_kernel_size": [[1, 2, 2], [1, 2, 2], 3 * [2]]}, [2, 8, 8]),
+    ],
+    "unet2d": [({"f_maps": 4}, [8, 8])],
+    "residual-unet3d": [({"f_maps": 4, "pool_kernel_size": [[1, 2, 2]] * 2 + [[2, 2, 2]] * 2}, [4, 16, 16])],
+    "nnunet": [
+        ({"width": 2}, [16, 16, 17]),
+        ({"width": 2, "norm": "batch", "stages": 3}, [4, 4, 4]),
+        ({"width": 2, "stages": 4, "strides": [[1, 2, 2], [1, 2, 2], [2, 2, 2]]}, [2, 8, 9]),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "least"), [(name, *each) for name, every in SIZES.items() for each in every]
+)
+def test_a_network_takes_the_sizes_that_it_states_and_none_below(
+    name: str, params: dict[str, Any], least: list[int], make: Any
+) -> None:
+    component = CATALOG.find("architecture", name)
+    dims = len(least)
+    values = {key: param.default for key, param in component.component.params.items()} | params
+    rule = sizes_of(CATALOG, component, values, dims)
+    assert (rule.divisor, rule.least) == ((1,) * dims, tuple(least))
+    network = make(name, dims=dims, **params).eval()
+    assert network(torch.zeros(1, 1, *least)).shape == (1, 2, *least)
+    for axis in range(dims):
+        fewer = [size - (number == axis) for number, size in enumerate(least)]
+        if all(fewer):
+            with pytest.raises(UsageError, match="too small for the levels of this network"):
+                network(torch.zeros(1, 1, *fewer))
+
+
+def test_thin_boxes_are_taken_by_a_network_that_pools_in_the_plane() -> None:
+    thin = {"use": "residual-unet3d", "f_maps": 4, "pool_kernel_size": [[1, 2, 2]] * 3 + [[2, 2, 2]]}
+    recipe = resolve_recipe(REGISTRY, {"extends": "volseg/patches", "model": thin})
+    rule = size_rules(CATALOG, recipe)
+    assert rule.suits((2, 128, 128))
+    assert not rule.suits((1, 128, 128))
+    with pytest.raises(UsageError, match=r"^model\.pool_kernel_size: "):
+        size_rules(CATALOG, resolve_recipe(REGISTRY, {"extends": "volseg/patches", "model": {**thin, "num_levels": 3}}))
+
+
+def test_an_encoder_states_its_stride_and_planar_halvings_spare_z() -> None:
+    for encoder in ("residual-3d", "inflated"):
+        for given, divisor in (({}, (32,) * 3), ({"planar": 2}, (8, 32, 32)), ({"depth": 3, "planar": 3}, (1, 8, 8))):
+            model = {"use": "encoder-unet3d", "encoder": {"use": encoder, "weights": "none", **given}}
+            recipe = resolve_recipe(REGISTRY, {"extends": "volseg/patches", "model": model})
+            assert size_rules(CATALOG, recipe).divisor == divisor
 
 
 def test_a_window_that_would_vanish_is_refused() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from volseg_core.volume import Tiling, pad_to, padded_size, reflected
+from volseg_core.volume import SizeRule, Tiling, pad_to, padded_size, reflected
 from volseg_core.volume.windows import BLENDS
 
 
@@ -66,6 +66,28 @@ def test_a_constant_blend_is_the_plain_mean_and_a_gaussian_prefers_the_middle() 
     assert gaussian[0][17] > 0.5 > gaussian[0][31]
 
 
+@given(tilings())
+def test_joints_are_where_the_window_of_most_weight_changes(tiling: Tiling) -> None:
+    for axis, size in enumerate(tiling.shape):
+        weights = np.zeros((len(tiling.starts(axis)), size))
+        for row, start, profile in zip(weights, tiling.starts(axis), tiling.profiles(axis), strict=True):
+            row[start : start + tiling.window[axis]] = profile
+        joints = tiling.joints(axis)
+        assert all(0 < joint < size for joint in joints)
+        if tiling.blend == "constant":
+            changes = np.flatnonzero(np.diff(weights > 0, axis=1).any(0)) + 1
+            assert set(changes) <= set(joints)
+        elif tiling.overlap <= 0.5:
+            changes = np.flatnonzero(np.diff(weights.argmax(0))) + 1
+            assert all(min(abs(change - joint) for joint in joints) <= 1 for change in changes)
+
+
+def test_joints_of_windows_that_overlap_by_half() -> None:
+    joints = {blend: Tiling((32,), (16,), 0.5, blend).joints(0) for blend in BLENDS}
+    assert joints == {"gaussian": [12, 20], "crop": [12, 20], "constant": [8, 16, 24]}
+    assert Tiling((16,), (16,)).joints(0) == []
+
+
 def test_one_window_that_fits_has_weight_one() -> None:
     assert next(Tiling((4, 6), (4, 6)).weights()).tolist() == np.ones((4, 6)).tolist()
 
@@ -110,6 +132,39 @@ def test_a_padded_size_is_the_least_multiple(size: int, divisor: int, minimum: i
     padded = padded_size(size, divisor, minimum)
     assert padded % divisor == 0
     assert padded >= max(size, minimum) > padded - divisor
+
+
+AXES = st.tuples(*[st.integers(1, 40)] * 3)
+RULES = st.builds(SizeRule, AXES, AXES)
+
+
+@given(RULES, AXES)
+def test_a_rule_of_sizes_counts_for_each_axis_by_itself(rule: SizeRule, shape: tuple[int, ...]) -> None:
+    padded = rule.padded(shape)
+    assert padded == tuple(map(padded_size, shape, rule.divisor, rule.least))
+    assert rule.suits(padded)
+    assert rule.suits(shape) == (shape == padded)
+
+
+@given(RULES, RULES, AXES)
+def test_what_two_rules_take_is_what_each_takes(one: SizeRule, two: SizeRule, shape: tuple[int, ...]) -> None:
+    both = one.joined(two)
+    assert both.suits(shape) == (one.suits(shape) and two.suits(shape))
+    assert one.suits(both.padded(shape))
+    assert two.suits(both.padded(shape))
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (SizeRule.same(32, 32, 2), "multiples of 32"),
+        (SizeRule.same(8, 20, 3), "multiples of 8, 24 or more"),
+        (SizeRule((1, 4, 4), (1, 1, 1)), "multiples of 1 x 4 x 4"),
+        (SizeRule((1, 1, 1), (2, 16, 16)), "multiples of 1, 2 x 16 x 16 or more"),
+    ],
+)
+def test_a_rule_of_sizes_says_what_it_is(rule: SizeRule, text: str) -> None:
+    assert str(rule) == text
 
 
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.tuples(*[st.integers(0, 8)] * 3), st.tuples(*[st.integers(1, 12)] * 3))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from volseg_core.cli.context import registry_of
+
+if TYPE_CHECKING:
+    from volseg_core.migration.imported import Imported
 
 
 @click.group("import")
@@ -41,6 +46,40 @@ def volume_segmantics(
         prediction=None if prediction is None else Path(prediction),
         overwrite=overwrite,
     )
+    _report(done)
+
+
+@import_.command(
+    "pytorch-3dunet",
+    epilog="Example: volseg import pytorch-3dunet train_config.yml best_checkpoint.pytorch -o cells.yaml",
+)
+@click.argument("config", metavar="CONFIG.yml")
+@click.argument("checkpoint", metavar="[CHECKPOINT.pytorch]", required=False)
+@click.option("-o", "--output", metavar="FILE", help="The recipe, by default CONFIG.yaml; weights go beside it.")
+@click.option("--overwrite", is_flag=True, help="Replace the outputs if they exist.")
+@click.pass_context
+def pytorch_3dunet(
+    ctx: click.Context, config: str, checkpoint: str | None, output: str | None, overwrite: bool
+) -> None:
+    """Turn a train or predict CONFIG of pytorch-3dunet into a recipe, its CHECKPOINT into weights that predict takes.
+
+    What cannot be carried is named on standard error. Nothing in CHECKPOINT is executed.
+    """
+    from pathlib import Path
+
+    from volseg_core.migration.pytorch_3dunet.importing import import_config
+
+    done = import_config(
+        registry_of(ctx),
+        Path(config),
+        Path(output or f"{Path(config).stem}.yaml"),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        overwrite=overwrite,
+    )
+    _report(done)
+
+
+def _report(done: Imported) -> None:
     for item in done.left:
         click.echo(f"not carried: {item}", err=True)
     click.echo(f"wrote {', '.join(map(str, done.paths))}")

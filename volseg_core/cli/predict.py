@@ -24,6 +24,7 @@ from volseg_core.cli.context import overrides, registry_of, start_output, verbos
 @click.option("--probabilities", is_flag=True, help="Also write all probabilities (float16).")
 @click.option("--entropy", is_flag=True, help="Also write how undecided the probabilities are (uint8, 255 = fully).")
 @click.option("--variance", is_flag=True, help="Also write how far the directions disagree (float16).")
+@click.option("--seams", is_flag=True, help="Also measure how far windows show, by predicting the middle again.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--recipe", default="", metavar="NAME|FILE", help="For an ONNX file that volseg did not make.")
 @click.option("--frozen", is_flag=True, help="Fail when the model was trained with other plugin versions.")
@@ -42,6 +43,7 @@ def predict(
     probabilities: bool,
     entropy: bool,
     variance: bool,
+    seams: bool,
     overwrite: bool,
     recipe: str,
     frozen: bool,
@@ -69,6 +71,7 @@ def predict(
         probabilities=probabilities,
         entropy=entropy,
         variance=variance,
+        seams=seams,
         overwrite=overwrite,
         recipe=recipe,
         frozen=frozen,
@@ -76,4 +79,6 @@ def predict(
         registry=registry,
         progress=progress,
     )
+    if seams:
+        click.echo(str(done.seams or "seams: none, there is one window"), err=quiet)
     click.echo(f"wrote {', '.join(map(str, done.paths))} in {done.record['seconds']:.1f} s", err=quiet)

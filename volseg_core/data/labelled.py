@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from volseg_core.data.files import VolumeLike, open_volume
+from volseg_core.data.lazy import held, mapped, too_large
 from volseg_core.data.truth import holds_ids
 from volseg_core.data.values import LARGE_ID, made_head, named_classes, object_ids, value_head, value_truth
 from volseg_core.errors import DataError, UsageError
 from volseg_core.model import HeadSpec
 from volseg_core.recipe.layers import HEADS
 from volseg_core.tasks import CLASS_TASKS
-from volseg_core.volume import ClassMap, Grid, Normalisation
+from volseg_core.volume import ClassMap, Grid, Normalisation, Volume
 from volseg_core.volume.grid import pieces
 from volseg_core.volume.labels import IGNORED, class_names, find_ids
+from volseg_core.volume.resample import resample, resampled_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from volseg_core.catalog import Catalog
+    from volseg_core.data.values import New
     from volseg_core.recipe import Recipe
     from volseg_core.recipe.assembled import Head
     from volseg_core.recipe.blocks import HeadBlock
@@ -88,9 +92,9 @@ def read_labelled(
         DataError: whatever is wrong with a file or a pair, naming it. UsageError: heads that need labels apart.
     """
     values = _learns_values(recipe)
-    pairs = [
-        _read_pair(catalog, recipe, image, label, values=values) for image, label in zip(data, labels, strict=True)
-    ]
+    both = list(zip(data, labels, strict=True))
+    lazy = _lazy(catalog, recipe, both)
+    pairs = [_read_pair(catalog, recipe, *pair, values=values, lazy=lazy) for pair in both]
     _check_channels(pairs)
     if values:
         heads = known or (value_head(recipe, [(pair.labels, pair.where) for pair in pairs]),)
@@ -98,7 +102,7 @@ def read_labelled(
         heads = known or _heads(catalog, recipe, pairs)
     result = []
     while pairs:  # the labels as read are given up one by one
-        result.append(_labelled(pairs.pop(0), heads, recipe, values=values))
+        result.append(_labelled(pairs.pop(0), heads, recipe, values=values, new=mapped if lazy else np.empty))
     return result, tuple(heads)
 
 
@@ -134,7 +138,7 @@ def _heads(catalog: Catalog, recipe: Recipe, pairs: Sequence[_Pair]) -> tuple[He
     found = []
     for head in recipe.heads:
         if head.target is not None:
-            found.append(made_head(catalog, recipe, head))
+            found.append(made_head(catalog, recipe, head, pairs[0].grid.spacing))
             continue
         if classes is None:
             classes, named = _classes(recipe, head, pairs), head.rule.classes
@@ -171,9 +175,15 @@ def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike
         DataError: a file is wrong, or has other channels than the labelled volumes.
     """
     result = []
+    lazy = _lazy(catalog, recipe, ((item,) for item in items))
     for item in items:
         with open_volume(catalog, item, "data", recipe.reader) as source:
-            volume = source.volume()
+            volume = Volume(held(source, lazy=lazy), source.grid)
+        if (target := recipe.data.resample) is not None:
+            shape = resampled_shape(volume.shape, volume.grid, target)
+            new = mapped if lazy else np.empty
+            grid = replace(volume.grid, spacing=target)
+            volume = Volume(resample(volume.data, shape, linear=True, new=new), grid)
         where = volume.grid.source
         if volume.data.shape[0] != channels:
             raise DataError(where, f"has {volume.data.shape[0]} channels but the labelled volumes have {channels}")
@@ -183,18 +193,33 @@ def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike
     return result
 
 
-def _labelled(pair: _Pair, heads: Sequence[HeadSpec], recipe: Recipe, *, values: bool) -> Labelled:
+def _lazy(catalog: Catalog, recipe: Recipe, pairs: Iterable[tuple[VolumeLike, ...]]) -> bool:
+    """Return whether volumes are read from disk patch by patch: as the recipe says, else where they are too large."""
+    if recipe.data.lazy != "auto":
+        return recipe.data.lazy
+    sizes = []
+    for role, item in ((role, item) for pair in pairs for role, item in zip(("data", "labels"), pair, strict=False)):
+        with open_volume(catalog, item, role, recipe.reader) as source:
+            if source.reader is not None:
+                sizes.append(source.channels * math.prod(source.shape) * source.dtype.itemsize)
+    lazy = too_large(sizes)
+    if lazy:
+        log.info("the volumes have %.1f GiB: their patches are read from disk", sum(sizes) / 2**30)
+    return lazy
+
+
+def _labelled(pair: _Pair, heads: Sequence[HeadSpec], recipe: Recipe, *, values: bool, new: New) -> Labelled:
     truth: Array | None = None
     classes = next((head.classes for head in heads if head.of_classes), None)
     if values:
-        truth = value_truth(pair.labels, heads[0], recipe.data.ignore, pair.where)
-        labels = np.where(np.isnan(truth).all(0), IGNORED, 0).astype(np.int8)
+        truth = value_truth(pair.labels, heads[0], recipe.data.ignore, pair.where, new)
+        labels = _kinds(truth, new)
     elif holds_ids(recipe):
-        truth = object_ids(pair.labels, recipe.data.ignore, pair.where)
-        labels = np.sign(truth[0]).astype(np.int8) if classes is None else classes.encode(pair.labels[0], pair.where)
+        truth = object_ids(pair.labels, recipe.data.ignore, pair.where, new)
+        labels = _kinds(truth, new) if classes is None else classes.encode(pair.labels[0], pair.where, new)
     else:
         assert classes is not None  # noqa: S101  (every head of a recipe without targets gives classes)
-        labels = classes.encode(pair.labels[0], pair.where)
+        labels = classes.encode(pair.labels[0], pair.where, new)
     _check_not_empty(labels, pair.where)
     normaliser = Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip).fit(pair.image, pair.grid.source)
     if normaliser.sampled:
@@ -202,10 +227,21 @@ def _labelled(pair: _Pair, heads: Sequence[HeadSpec], recipe: Recipe, *, values:
     return Labelled(pair.image, labels, normaliser, pair.grid, truth)
 
 
-def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike, *, values: bool) -> _Pair:
+def _kinds(truth: Array, new: New) -> Array:
+    """Return what windows are laid by (Z, Y, X) int8: -1 = none, else 0, of ids 1 where there is an object."""
+    kinds = new(truth.shape[1:], np.int8)
+    for box in pieces(kinds.shape):
+        part = truth[(slice(None), *box)]
+        kinds[box] = np.where(np.isnan(part).all(0), IGNORED, 0) if part.dtype.kind == "f" else np.sign(part[0])
+    return kinds
+
+
+def _read_pair(
+    catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike, *, values: bool, lazy: bool
+) -> _Pair:
     """Read a pair; the labels' shape is compared before their voxels are read. Only values may have channels."""
     with open_volume(catalog, image, "data", recipe.reader) as source:
-        volume = source.volume()
+        volume = Volume(held(source, lazy=lazy), source.grid)
     with open_volume(catalog, label, "labels", recipe.reader) as source:
         where = source.grid.source
         if source.channels != 1 and not values:
@@ -216,7 +252,19 @@ def _read_pair(catalog: Catalog, recipe: Recipe, image: VolumeLike, label: Volum
                 f"labels have shape {_shape(source.shape)} but {volume.grid.source} has {_shape(volume.shape)}",
                 "Data and labels must lie on the same voxels.",
             )
-        return _Pair(volume.data, volume.grid, source.read(), where, class_names(source.attributes))
+        pair = _Pair(volume.data, volume.grid, held(source, lazy=lazy), where, class_names(source.attributes))
+        return _resampled(pair, recipe, linear=values, new=mapped if lazy else np.empty)
+
+
+def _resampled(pair: _Pair, recipe: Recipe, *, linear: bool, new: New) -> _Pair:
+    """Return a pair with voxels of the spacing that a recipe asks for; ids are those of the nearest voxel."""
+    target = recipe.data.resample
+    if target is None:
+        return pair
+    shape = resampled_shape(pair.image.shape[1:], pair.grid, target)
+    image = resample(pair.image, shape, linear=True, new=new)
+    labels = resample(pair.labels, shape, linear=linear, new=new)
+    return replace(pair, image=image, labels=labels, grid=replace(pair.grid, spacing=target))
 
 
 def _shape(shape: Sequence[int]) -> str:

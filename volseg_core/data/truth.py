@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from volseg_core.catalog import Catalog
     from volseg_core.model import HeadSpec
-    from volseg_core.recipe import Recipe
+    from volseg_core.recipe import ComponentUse, Recipe
 
 Array = np.ndarray[Any, Any]
 Teacher = Callable[[Array], Array]
@@ -91,18 +91,24 @@ def ids(truth: Array) -> Array:
 def teachers(
     catalog: Catalog, recipe: Recipe, heads: Sequence[HeadSpec], spacing: Sequence[float] | None
 ) -> list[Teacher]:
-    """Return what makes the target of each head; ``spacing`` is that of a window's axes."""
+    """Return what makes the target of each head; ``spacing`` (z, y, x) is that which windows share, if any."""
     from_ids = holds_ids(recipe)
     result: list[Teacher] = []
     for head, rule in zip(heads, recipe.heads, strict=True):
         if rule.target is not None:
-            context = {"spacing": spacing, "dims": recipe.header.dims}
-            result.append(OfIds(catalog.build(rule.target.provided, rule.target.params, context, rule.target.where)))
+            result.append(OfIds(build_target(catalog, recipe, rule.target, spacing)))
         elif not head.of_classes:
             result.append(Values(head))
         else:
             result.append(Looked(head) if from_ids else class_indices)
     return result
+
+
+def build_target(catalog: Catalog, recipe: Recipe, use: ComponentUse, spacing: Sequence[float] | None) -> Any:
+    """Return what makes a target out of ids; windows of slices have the last two axes."""
+    dims = recipe.header.dims
+    context = {"spacing": None if spacing is None else tuple(spacing[-dims:]), "dims": dims}
+    return catalog.build(use.provided, use.params, context, use.where)
 
 
 def holds_ids(recipe: Recipe) -> bool:

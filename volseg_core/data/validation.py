@@ -10,7 +10,7 @@ import numpy as np
 from volseg_core.data.sampling import Place, as_window
 from volseg_core.data.truth import class_indices, unlabelled
 from volseg_core.data.windows import window_shape
-from volseg_core.volume import BOXES, SLICES, Tiling, View, padded_size, reflected
+from volseg_core.volume import BOXES, SLICES, Tiling, View, reflected
 from volseg_core.volume.labels import IGNORED
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ValidationSlice:
         """Return the slice as the network sees it, padded to the divisor (truth with "no label")."""
         view = View.parse("zyx"[self.axis])
         height, width = self.size[1:]
-        shape = tuple(padded_size(size, spec.divisor, spec.min_size) for size in (height, width))
+        shape = spec.sizes.padded((height, width))
         place = Place(self.region, self.index, (slice(0, height), slice(0, width)))
         image, truth = place.cut(view, shape, spec.neighbours)
         return as_window(self.region.volume.normaliser(image), truth, SLICES)
@@ -164,10 +164,10 @@ def validation_boxes(
 
 
 def _tiles(region: Region, spec: ModelSpec, window: str | Sequence[int]) -> list[ValidationBox]:
-    wanted = window_shape(window, region.volume.shape, spec.axes, spec.divisor, spec.min_size)
+    wanted = window_shape(window, region.volume.shape, spec.axes, spec.sizes)
     axes = []
-    for part, whole, edge in zip(region.box, region.volume.shape, wanted, strict=True):
-        size = min(edge, padded_size(whole, spec.divisor, spec.min_size))
+    largest = map(min, wanted, spec.sizes.padded(region.volume.shape))
+    for part, whole, size in zip(region.box, region.volume.shape, largest, strict=True):
         length = max(size, part.stop - part.start)
         first = max(0, min(part.start, whole - length))
         axes.append([(first + begin, size, own) for begin, own in _owned(length, size, first, part)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volseg_core.data.truth import build_target
 from volseg_core.errors import DataError, UsageError
 from volseg_core.model import HeadSpec
 from volseg_core.volume import ClassMap, ClassName
@@ -13,7 +15,7 @@ from volseg_core.volume.grid import pieces
 from volseg_core.volume.labels import IGNORED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from volseg_core.catalog import Catalog
     from volseg_core.recipe import Recipe
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from volseg_core.recipe.blocks import HeadBlock
 
 Array = np.ndarray[Any, Any]
+New = Callable[[Any, Any], Array]
+"""Makes an array of a shape and a type, whatever it holds."""
 
 LARGE_ID = 2**24
 """Ids below this one survive a float32, in which augmentations move them."""
@@ -36,15 +40,16 @@ def named_classes(rule: HeadBlock, ignore: tuple[int, ...] = ()) -> ClassMap | N
     return None
 
 
-def made_head(catalog: Catalog, recipe: Recipe, head: Head) -> HeadSpec:
+def made_head(catalog: Catalog, recipe: Recipe, head: Head, spacing: Sequence[float] | None) -> HeadSpec:
     """Return a head whose target is made out of ids: its channels are named as its maker says, or the recipe.
+
+    ``spacing`` is that of the volumes (z, y, x), if any.
 
     Raises:
         UsageError: the recipe names another number of channels.
     """
     assert head.target is not None  # noqa: S101  (the caller's)
-    context = {"spacing": None, "dims": recipe.header.dims}
-    maker = catalog.build(head.target.provided, head.target.params, context, head.target.where)
+    maker = build_target(catalog, recipe, head.target, spacing)
     return HeadSpec(head.rule.task, _channels(head, tuple(maker.names)), head.name)
 
 
@@ -105,18 +110,23 @@ def _numbers(array: Array) -> Any:
             yield values
 
 
-def value_truth(labels: Array, head: HeadSpec, ignore: Sequence[int], where: str) -> Array:
+def value_truth(labels: Array, head: HeadSpec, ignore: Sequence[int], where: str, new: New = np.empty) -> Array:
     """Return labels (K, Z, Y, X) as float32 values, NaN = none; in those of a multilabel task ids to ignore are none.
+
+    ``new`` makes the array for them.
 
     Raises:
         DataError: other channels than the head's, infinities, or labels of a multilabel task beyond 0 and 1.
     """
     if len(labels) != len(head.classes):
         raise DataError(where, f"has {len(labels)} channels; the model gives {len(head.classes)}")
-    values = labels.astype(np.float32)
-    if head.task == "multilabel":
-        values[np.isin(labels, ignore)] = np.nan
-    low, high = float(np.nanmin(values, initial=0)), float(np.nanmax(values, initial=0))
+    values, low, high = new(labels.shape, np.float32), 0.0, 0.0
+    for box in boxes(labels):
+        part = labels[box].astype(np.float32)
+        if head.task == "multilabel":
+            part[np.isin(labels[box], ignore)] = np.nan
+        low, high = float(np.nanmin(part, initial=low)), float(np.nanmax(part, initial=high))
+        values[box] = part
     if head.task == "multilabel" and not 0 <= low <= high <= 1:
         what = f"holds values from {low:g} to {high:g}; labels of a multilabel task are 0 or 1"
         raise DataError(where, what, "Ids to leave out go to data.ignore; objects need a target, such as boundaries.")
@@ -125,8 +135,10 @@ def value_truth(labels: Array, head: HeadSpec, ignore: Sequence[int], where: str
     return values
 
 
-def object_ids(labels: Array, ignore: Sequence[int], where: str) -> Array:
+def object_ids(labels: Array, ignore: Sequence[int], where: str, new: New = np.empty) -> Array:
     """Return ids (1, Z, Y, X) int32, -1 where they are ignored or negative; large ids become consecutive ones.
+
+    ``new`` makes the array for them.
 
     Raises:
         DataError: labels that are not integers.
@@ -135,13 +147,29 @@ def object_ids(labels: Array, ignore: Sequence[int], where: str) -> Array:
         labels = labels.view(np.uint8)
     if labels.dtype.kind not in "iu":
         raise DataError(where, f"labels are {labels.dtype}; ids of objects must be integers")
-    left_out = labels < 0
-    for item in ignore:
-        left_out |= labels == item
-    kept = np.where(left_out, np.zeros((), labels.dtype), labels)
-    if int(kept.max()) >= LARGE_ID:
-        numbers, places = np.unique(kept, return_inverse=True)
-        kept = places.reshape(kept.shape) + (0 if numbers[0] == 0 else 1)
-    ids: Array = kept.astype(np.int32)
-    ids[left_out] = IGNORED
+    numbers = np.zeros(1, labels.dtype)
+    if max(int(_kept(labels[box], ignore)[0].max()) for box in boxes(labels)) >= LARGE_ID:
+        for box in boxes(labels):
+            numbers = np.union1d(numbers, _kept(labels[box], ignore)[0])
+    ids = new(labels.shape, np.int32)
+    for box in boxes(labels):
+        kept, left_out = _kept(labels[box], ignore)
+        places = np.searchsorted(numbers, kept) if len(numbers) > 1 else kept
+        ids[box] = places
+        ids[box][left_out] = IGNORED
     return ids
+
+
+def _kept(ids: Array, ignore: Sequence[int]) -> tuple[Array, Array]:
+    """Return ids with 0 for those that are ignored or negative, and where these are."""
+    left_out = ids < 0
+    for item in ignore:
+        left_out |= ids == item
+    kept: Array = np.where(left_out, np.zeros((), ids.dtype), ids)
+    return kept, left_out
+
+
+def boxes(array: Array) -> Iterator[tuple[slice, ...]]:
+    """Yield boxes that cover an array (K, Z, Y, X), each of all its channels."""
+    for box in pieces(array.shape[1:]):
+        yield (slice(None), *box)

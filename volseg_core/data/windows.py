@@ -15,7 +15,7 @@ from volseg_core.data.cover import GridPlaces
 from volseg_core.data.sampling import Places, as_window, box_shape
 from volseg_core.data.truth import class_indices
 from volseg_core.errors import DataError, UsageError
-from volseg_core.volume import SLICES, View, padded_size, symmetries
+from volseg_core.volume import SLICES, SizeRule, View, padded_size, symmetries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,13 +105,12 @@ def with_turns(groups: Sequence[Group], axes: str = "zyx", *, mirrored: bool = T
     return result
 
 
-def window_groups(
-    regions: Sequence[Region], axes: str, window: str | Sequence[int], divisor: int, minimum: int, dims: int = SLICES
-) -> list[Group]:
+def window_groups(regions: Sequence[Region], axes: str, window: str | Sequence[int], sizes: SizeRule) -> list[Group]:
     """Return the groups of windows of all regions; those of equal axis and shape share a group.
 
-    ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller) or ``whole`` (the
-    padded slices or regions); always multiples of ``divisor``. Boxes may be larger than a volume, which is padded.
+    ``window`` is a shape, ``auto`` (256 x 256, or 96 x 96 x 96, smaller where regions are smaller), ``small`` (half the
+    edges of ``auto``) or ``whole`` (the padded slices or regions); always of ``sizes`` that the network takes. Boxes
+    may be larger than a volume, which is padded.
 
     Raises:
         UsageError: a window that was asked for is larger than the slices or does not suit the network.
@@ -121,33 +120,33 @@ def window_groups(
         listed = ", ".join(region.describe() for region in regions)
         raise DataError(listed or "data.train", "has no labelled voxel to train on", "See data.val and data.ignore.")
     found: dict[tuple[int, tuple[int, ...]], list[Region]] = {}
+    dims = sizes.dims
     for region in regions:
         for letter in axes if dims == SLICES else "z":
             extent = View.parse(letter).shape(region.shape)[-dims:]
-            shape = window_shape(window, extent, axes, divisor, minimum)
+            shape = window_shape(window, extent, axes, sizes)
             if not isinstance(window, str):
                 check = _check_fits if dims == SLICES else _note_padding
                 check(tuple(window), region, letter)
-                _check_suits(window, divisor, minimum)
+                _check_suits(window, sizes)
             found.setdefault(("zyx".index(letter), shape), []).append(region)
     thick = "zyx".index(axes) if dims != SLICES and len(axes) == 1 else None
     return [Group(axis, shape, tuple(members), thick=thick) for (axis, shape), members in found.items()]
 
 
-def window_shape(
-    window: str | Sequence[int], extent: Sequence[int], axes: str, divisor: int, minimum: int
-) -> tuple[int, ...]:
+def window_shape(window: str | Sequence[int], extent: Sequence[int], axes: str, sizes: SizeRule) -> tuple[int, ...]:
     """Return the shape of windows in slices (H, W) or volumes (D, H, W) of a size, as `window_groups` says.
 
     Boxes that were asked for are as large as asked; windows of slices fit into them.
     """
     if window == "whole":
-        return tuple(padded_size(size, divisor, minimum) for size in extent)
+        return sizes.padded(extent)
     if isinstance(window, str):
-        window = _automatic(len(extent), axes)
+        share = 2 if window == "small" else 1
+        window = [edge // share for edge in _automatic(len(extent), axes)]
     elif len(extent) != SLICES:
         return tuple(window)
-    return tuple(_fit(size, wanted, divisor, minimum) for size, wanted in zip(extent, window, strict=True))
+    return tuple(map(_fit, extent, window, sizes.divisor, sizes.least))
 
 
 def _automatic(dims: int, axes: str) -> tuple[int, ...]:
@@ -186,10 +185,9 @@ def _note_padding(window: tuple[int, ...], region: Region, _: str) -> None:
         log.info("%s is smaller than windows of %s: they are filled up by reflection", region.describe(), by(window))
 
 
-def _check_suits(window: Sequence[int], divisor: int, minimum: int) -> None:
-    if any(wanted % divisor or wanted < minimum for wanted in window):
-        rule = f"multiples of {divisor}" + (f", {minimum} or more," if minimum > divisor else "")
-        raise UsageError(_WHERE, f"{by(window)} must be {rule} for this network")
+def _check_suits(window: Sequence[int], sizes: SizeRule) -> None:
+    if not sizes.suits(window):
+        raise UsageError(_WHERE, f"{by(window)} does not suit this network, which takes {sizes}")
 
 
 def by(shape: Sequence[int]) -> str:

@@ -48,7 +48,7 @@ def calibration_windows(
         sliced = axes if spec.dims == SLICES else "z"
         groups = [Group("zyx".index(axis), spec.window, (region,)) for axis in sliced]
     else:
-        groups = window_groups([region], axes, "auto", spec.divisor, spec.min_size, spec.dims)
+        groups = window_groups([region], axes, "auto", spec.sizes)
     dataset = WindowDataset(groups, _unchanged, seed=0, neighbours=spec.neighbours)
     return (dataset[draw][0][np.newaxis] for batch in BatchPlan(groups, count, 1, seed=0) for draw in batch)
 

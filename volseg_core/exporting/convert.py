@@ -15,7 +15,7 @@ from torch import nn
 
 from volseg_core.errors import PluginError
 from volseg_core.exporting.vectors import FLOAT32, Parity, Vectors, compare
-from volseg_core.volume import BOXES, SLICES, padded_size
+from volseg_core.volume import BOXES, SLICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,16 +110,16 @@ def convert(
 
 def check_shapes(spec: ModelSpec, recipe: Recipe) -> list[tuple[int, ...]]:
     """Return the input shapes that are compared: the first is traced, two others differ from it in every size."""
-    step = spec.divisor
     window = recipe.data.window if isinstance(recipe.data.window, tuple) else ()
     if spec.dims != SLICES and math.prod(window) > _LARGEST:
         window = ()
-    first = padded_size(max(spec.min_size, _LEAST[spec.dims]), step)
-    if spec.dims == SLICES:
-        shapes = [window or (first, first + step), (first + 2 * step, first), (first, first + 3 * step)]
-    else:
-        longer, longest = first + step, first + 2 * step
-        shapes = [window or (first, first, longer), (longer, longest, first), (longest, longer, longest)]
+    first = spec.sizes.padded((_LEAST[spec.dims],) * spec.dims)
+    steps = ((0, 1), (2, 0), (0, 3)) if spec.dims == SLICES else ((0, 0, 1), (1, 2, 0), (2, 1, 2))
+    shapes = [
+        tuple(size + more * step for size, more, step in zip(first, each, spec.sizes.divisor, strict=True))
+        for each in steps
+    ]
+    shapes[0] = window or shapes[0]
     return [(batch, spec.in_channels, *shape) for batch, shape in zip((2, 1, 3), shapes, strict=True)]
 
 

@@ -16,6 +16,7 @@ from volseg_core.volume import BOXES, SLICES, ClassMap, ClassName, Normalisation
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from volseg_core.catalog import Catalog
     from volseg_core.exporting.header import Header, Shape
     from volseg_core.recipe import Recipe
     from volseg_core.recipe.assembled import Head
@@ -25,7 +26,7 @@ _BATCHES = {SLICES: "images has (N, C, H, W)", BOXES: "boxes has (N, C, D, H, W)
 _ANY = "zyx"
 
 
-def adopt(path: Path, recipe: Recipe) -> ModelFile:
+def adopt(catalog: Catalog, path: Path, recipe: Recipe) -> ModelFile:
     """Return a model of an ONNX file that carries no spec: (N, C, *S) float32 in, logits (N, classes, *S) out.
 
     Channels, number of classes and a fixed size are the graph's. Dimensions, task, names of classes, normalisation,
@@ -49,15 +50,12 @@ def adopt(path: Path, recipe: Recipe) -> ModelFile:
         what = f"takes {channels} channels, not a multiple of the {seen} slices of data.neighbours"
         raise UsageError(str(path), what)
     fixed = tuple(size for size in window if size is not None)
-    divisor, least = size_rules(recipe)
     spec = ModelSpec(
         heads=(HeadSpec(head.rule.task, _classes(head.rule, outputs, path), head.name),),
         in_channels=channels,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=_ANY if recipe.data.axes == "auto" else recipe.data.axes,
-        divisor=divisor,
-        min_size=least,
-        dims=recipe.header.dims,
+        sizes=size_rules(catalog, recipe),
         neighbours=recipe.data.neighbours,
         window=fixed if len(fixed) == len(window) else (),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.errors import DataError
+from volseg_core.errors import DataError, did_you_mean
 from volseg_core.recipe.choices import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -40,13 +41,24 @@ class Transfer:
         """Name settings that do not move."""
         self.left.append(Left((keys,) if isinstance(keys, str) else keys, why))
 
+    def grouped(self) -> list[Left]:
+        """Return what does not move, settings with one reason together, in the order of the reasons."""
+        by_reason: dict[str, list[str]] = {}
+        for item in self.left:
+            by_reason.setdefault(item.why, []).extend(item.keys)
+        return [Left(tuple(keys), why) for why, keys in by_reason.items()]
+
 
 class Settings:
-    """The keys of a settings file. Every key is taken once; `remaining` are those that nobody asked for."""
+    """The keys of a settings file, or of a section in it, whose keys are named after ``prefix``.
 
-    def __init__(self, content: Mapping[str, Any], transfer: Transfer) -> None:
+    Every key is taken once; `remaining` are those that nobody asked for.
+    """
+
+    def __init__(self, content: Mapping[str, Any], transfer: Transfer, prefix: str = "") -> None:
         self._content = dict(content)
         self._transfer = transfer
+        self.prefix = prefix
         self._taken: set[str] = set()
         self.asked: set[str] = set()
         """Keys that were asked for, whether the file has them or not."""
@@ -58,6 +70,31 @@ class Settings:
     def remaining(self) -> list[str]:
         """Return the keys that were not taken, in the order of the file."""
         return [key for key in self._content if key not in self._taken]
+
+    def section(self, key: str) -> Settings:
+        """Return the settings of a section, none where the file has no such section."""
+        content = self.take(key)
+        if content is not None and not isinstance(content, Mapping):
+            self.leave(key, f"{content!r} is not a mapping")
+        inner = content if isinstance(content, Mapping) else {}
+        return Settings({str(name): value for name, value in inner.items()}, self._transfer, f"{self.prefix}{key}.")
+
+    def leave(self, keys: str | tuple[str, ...], why: str) -> None:
+        """Name those of the settings that are there as not carried."""
+        wanted = (keys,) if isinstance(keys, str) else keys
+        if found := tuple(key for key in wanted if key in self):
+            self._taken.update(found)
+            self._transfer.leave(tuple(self.prefix + key for key in found), why)
+
+    def leave_the_rest(self, reasons: Mapping[str, str], unknown: str) -> None:
+        """Name every setting that was not asked for, those with one reason together."""
+        by_reason: dict[str, list[str]] = {}
+        known = {*reasons, *self.asked}
+        for key in self.remaining():
+            reason = reasons.get(key) or f"{unknown}. {did_you_mean(key, known)}".rstrip(" .")
+            by_reason.setdefault(reason, []).append(key)
+        for reason, keys in by_reason.items():
+            self.leave(tuple(keys), reason)
 
     def take(self, key: str, default: Any = None) -> Any:
         """Return the value as it stands."""
@@ -76,7 +113,7 @@ class Settings:
             number = math.nan
         if math.isfinite(number) and accept(number):
             return number
-        self._transfer.leave(key, f"the value {value!r} is not understood")
+        self.leave(key, f"the value {value!r} is not understood")
         return None
 
     def whole(self, key: str, least: int = 0) -> int | None:

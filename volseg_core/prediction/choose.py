@@ -51,7 +51,7 @@ def model_and_recipe(
     if recipe:
         if isinstance(model, ModelFile) or Path(model).suffix.lower() != ".onnx":
             raise UsageError("--recipe", f"is for ONNX files that carry none, not for {model}")
-        file = adopt(Path(model), resolve_recipe(registry, recipe, overrides))
+        file = adopt(registry.catalog, Path(model), resolve_recipe(registry, recipe, overrides))
         overrides = ()
     else:
         file = model if isinstance(model, ModelFile) else read_model(model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import Merge
 from volseg_core.errors import UsageError
-from volseg_core.volume import SLICES, Tiling, View, box_preset, padded_size, preset
+from volseg_core.volume import SLICES, Tiling, View, box_preset, preset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +86,7 @@ class Plan:
 
     def window(self, extent: Shape) -> tuple[Shape, Shape]:
         """Return the padded shape of a plane, or of a view, and the shape of the windows that cover it."""
-        divisor, minimum = self.spec.divisor, self.spec.min_size
-        padded = tuple(padded_size(size, divisor, minimum) for size in extent)
+        padded = self.spec.sizes.padded(extent)
         if self.spec.window:  # an exported network that takes this size only
             return tuple(map(max, padded, self.spec.window)), self.spec.window
         if self.rule.window != "auto":
@@ -98,8 +97,7 @@ class Plan:
             return padded, padded
         else:
             wanted = (AUTO_WINDOW,) * len(extent)
-        tile = (padded_size(edge, divisor, minimum) for edge in wanted)
-        return padded, tuple(map(min, padded, tile))
+        return padded, tuple(map(min, padded, self.spec.sizes.padded(wanted)))
 
 
 def make_plan(

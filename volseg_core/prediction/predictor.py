@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
 from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.postprocess import Chain, Held, check_merge
+from volseg_core.prediction.regrid import Regrid, regridded, stored_specs
 from volseg_core.prediction.scratch import Scratch
+from volseg_core.prediction.seams import measure_seams, seam_windows
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.provenance import made_with, versions, write_json
 from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from volseg_core.api import ArraySpec
     from volseg_core.catalog import Catalog, Provided
     from volseg_core.model import ModelFile
+    from volseg_core.prediction.seams import Seams
     from volseg_core.progress import Progress
     from volseg_core.recipe import Recipe
     from volseg_core.volume.normalise import Normaliser
@@ -44,6 +48,8 @@ class Prediction:
     arrays: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     paths: Sequence[Path] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+    seams: Seams | None = None
+    """How far windows show, where that was asked for and there is more than one window."""
 
     @property
     def labels(self) -> np.ndarray[Any, Any]:
@@ -74,8 +80,11 @@ def run_prediction(
     wanted: Sequence[str] = ("labels",),
     output: Path | None = None,
     overwrite: bool = False,
+    seams: bool = False,
 ) -> Prediction:
     """Segment a volume with a model; ``recipe`` is the model's own with the caller's changes to ``predict``.
+
+    With ``seams`` the middle of the volume is first predicted on two grids of windows, to measure how far they show.
 
     Raises:
         VolsegError: whatever is wrong with model, volume, device or output; the output is complete or absent.
@@ -86,13 +95,16 @@ def run_prediction(
         _refuse_existing([output], overwrite=overwrite)
     try:
         with opened_job(catalog, model, recipe, item, device=device, wanted=wanted) as job:
+            found = job.seams(progress) if seams else None
             sink, record = job.run(progress, output, overwrite=overwrite)
     except KeyboardInterrupt:
         raise Interrupted("prediction", "interrupted; nothing was written", "Start it again.") from None
+    if seams:
+        record["seams"] = found.as_dict() if found else None
     record["seconds"] = round(time.time() - start, 3)
     if output is not None:
         write_json(record_path(output), record)
-    return Prediction(getattr(sink, "arrays", {}), tuple(sink.paths), record)
+    return Prediction(getattr(sink, "arrays", {}), tuple(sink.paths), record, found)
 
 
 @contextmanager
@@ -106,24 +118,29 @@ def opened_job(
     wanted: Sequence[str] = ("labels",),
 ) -> Iterator[Job]:
     """Open a volume, check that the model can segment it as wanted, and load the network."""
-    with open_volume(catalog, item, "data", recipe.reader) as source:
-        check_input(model.spec, source.channels, source.grid.source, independent=source.grid.independent)
+    with open_volume(catalog, item, "data", recipe.reader) as stored:
+        check_input(model.spec, stored.channels, stored.grid.source, independent=stored.grid.independent)
+        source = regridded(stored, recipe.data.resample)
         chain = _chain(model, recipe, source) if "labels" in wanted else None
         kinds = dict.fromkeys((*wanted, *(chain.kinds_of_classes() if chain else ())))
         plan = make_plan(
             model.spec, recipe.predict, recipe.merge, source.shape, tuple(kinds), independent=source.grid.independent
         )
         asked = asked_arrays(plan, wanted, chain.needed() if chain else ())
-        yield Job(catalog, model, recipe, source, plan, _runtime(catalog, model, recipe, device), asked, chain)
+        yield Job(catalog, model, recipe, stored, source, plan, _runtime(catalog, model, recipe, device), asked, chain)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A prediction with everything decided; ``asked`` are the arrays to write, ``chain`` the steps that follow."""
+    """A prediction with everything decided; ``asked`` are the arrays to write, ``chain`` the steps that follow.
+
+    ``source`` is the volume on the grid of the network, ``stored`` as it was given; mostly they are one.
+    """
 
     catalog: Catalog
     model: ModelFile
     recipe: Recipe
+    stored: VolumeSource
     source: VolumeSource
     plan: Plan
     runtime: Any
@@ -131,7 +148,11 @@ class Job:
     chain: Chain | None
 
     def read(self) -> tuple[np.ndarray[Any, Any], Normaliser]:
-        """Return the volume (C, Z, Y, X) as stored and the normaliser fitted to it."""
+        """Return the volume (C, Z, Y, X) as stored and the normaliser fitted to it; it is read once."""
+        return self._scan
+
+    @cached_property
+    def _scan(self) -> tuple[np.ndarray[Any, Any], Normaliser]:
         data = np.ascontiguousarray(self.source.read())
         return data, self.model.spec.normalisation.fit(data, self.source.grid.source)
 
@@ -150,7 +171,11 @@ class Job:
         record = _record(self, normaliser, writer)
         made = array_specs(self.plan, source.shape)
         specs = {name: made[name] for name in self.asked} | (self.chain.specs(source.shape) if self.chain else {})
-        sink = _sink(self.catalog, output, writer, specs, {**_attributes(self.model, source), "provenance": record})
+        attributes = {**_attributes(self.model, self.stored), "provenance": record}
+        shape = self.stored.shape
+        sink = _sink(self.catalog, output, writer, stored_specs(specs, shape), attributes)
+        if self.source is not self.stored:
+            sink = Regrid(specs, sink, shape)
         with sink, Scratch(None if output is None else output.parent) as scratch:
             _refuse_existing(sink.paths, overwrite=overwrite)
             held = Held(self.chain, made, self.asked, sink, scratch) if self.chain else None
@@ -166,6 +191,12 @@ class Job:
                 held.finish(self.catalog, progress)
             sink.commit()
         return sink, record
+
+    def seams(self, progress: Progress) -> Seams | None:
+        """Measure how far windows show in the middle of the volume; None where there is one window."""
+        data, normaliser = self.read()
+        with progress.task("seams", seam_windows(self.plan, self.source.shape), self.plan.unit) as task:
+            return measure_seams(self.plan, self.runtime, normaliser, data, task.advance)
 
 
 def _chain(model: ModelFile, recipe: Recipe, source: VolumeSource) -> Chain | None:
@@ -212,7 +243,8 @@ def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[s
         "model": str(model.path),
         "model_id": model.id,
         "input": job.source.grid.source,
-        "shape": list(job.source.shape),
+        "shape": list(job.stored.shape),
+        "resampled": None if job.source is job.stored else list(job.source.shape),
         "views": [{"view": view.name, "weight": weight} for view, weight in job.plan.views],
         "reader": None if reader is None else reader.id,
         "merge": recipe.merge.to_dict(),

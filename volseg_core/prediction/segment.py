@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("volseg")
 
-_CPU_PIXELS = 4 * 256 * 256
-"""Pixels of a batch on a CPU: more only fills the caches."""
+_CPU_PIXELS = {SLICES: 4 * 256 * 256, BOXES: 2 * 256 * 256}
+"""Pixels of a batch on a CPU: more only fills the caches, and boxes the memory."""
 _BYTES_PER_PIXEL = 4096
 """Activations that a typical U-Net holds per input pixel at inference, for the first guess of a GPU batch."""
 _SMALL = {SLICES: 256, BOXES: 64}
@@ -154,7 +154,7 @@ class Segmenter:
         if self.plan.rule.batch != "auto":
             batch = self.plan.rule.batch
         elif free is None:
-            batch = _CPU_PIXELS // area
+            batch = _CPU_PIXELS[len(tile)] // area
         else:
             batch = min(64, free // 2 // (area * _BYTES_PER_PIXEL))
         if self.ceiling is not None:

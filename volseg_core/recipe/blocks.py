@@ -21,6 +21,7 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Whole, Field(ge=1)]
 NotNegative = Annotated[Whole, Field(ge=0)]
+Length = Annotated[Real, Field(gt=0)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 Edges = Annotated[tuple[Positive, ...], Field(min_length=2, max_length=3)]
 """Shape of a window: height and width, before them depth where the network is 3D."""
@@ -101,13 +102,15 @@ class DataBlock(Block):
     folds: NotNegative = 0
     fold: Positive | None = None
     normalise: NormaliseBlock = NormaliseBlock()
-    window: Literal["auto", "whole"] | Edges = "auto"
+    window: Literal["auto", "small", "whole"] | Edges = "auto"
     neighbours: NotNegative = 0
     sampler: SamplerBlock = SamplerBlock()
     axes: Auto | str = "auto"
     ignore: tuple[Whole, ...] = (-1,)
     channels: Positive | None = None
     independent: bool = False
+    lazy: Auto | bool = "auto"
+    resample: tuple[Length, Length, Length] | None = None
 
     @field_validator("sampler", mode="before")
     @classmethod

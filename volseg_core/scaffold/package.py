@@ -25,7 +25,8 @@ _USAGE = {
     "writer": "volseg predict runs/slices scan.h5 -o segmented.{suffix}",
     "merge": "volseg predict runs/slices scan.h5 -o segmented.h5 -s predict.merge={id}",
     "augmentation": "volseg train slices --data crop.h5 --labels labels.h5 -s data.augment={id}",
-    "target": "volseg train patches-boundary --data crop.h5 --labels labels.h5 -s target={id}",
+    "target": "volseg train patches --data crop.h5 --labels labels.h5 -s task=multilabel -s target={id} "
+    "-s 'loss=[binary-cross-entropy]' -s 'metrics=[]'",
     "generator": "volseg generate {id} -o cube.h5",
     "postprocess": "volseg predict runs/slices scan.h5 -o segmented.h5 -s 'postprocess=[{id}]'",
     "runtime": "volseg predict runs/slices scan.h5 -o segmented.h5 -s predict.runtime={id}",

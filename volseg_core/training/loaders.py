@@ -64,7 +64,7 @@ def make_batches(prepared: Prepared, augment: Any, teachers: Sequence[Teacher]) 
     plan = _plan(rule, windows)
     if rule.teacher is None:
         return Batches(windows, plan)
-    free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.divisor, spec.min_size, spec.dims)
+    free = window_groups(prepared.unlabelled, spec.axes, data.window, spec.sizes)
     free = with_turns(free, spec.axes, mirrored=mirrored) if turned else free
     seed = rule.seed + _UNLABELLED_SEED
     return Batches(

@@ -183,8 +183,8 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         log.info("%s: %s", head.title, head.describe())
     if recipe.data.ignore:
         log.info("ignored ids: %s", ", ".join(map(str, recipe.data.ignore)))
-    divisor, minimum = size_rules(recipe)
-    groups = window_groups(train, axes, recipe.data.window, divisor, minimum, dims)
+    sizes = size_rules(registry.catalog, recipe)
+    groups = window_groups(train, axes, recipe.data.window, sizes)
     log.info("%s", _describe(groups, axes))
     for region in held:
         log.info("held out for validation: %s", region.describe())
@@ -201,9 +201,7 @@ def prepare(registry: Registry, recipe: Recipe, data: Sequence[VolumeLike], labe
         neighbours=neighbours,
         normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
         axes=axes,
-        divisor=divisor,
-        min_size=minimum,
-        dims=dims,
+        sizes=sizes,
         spacing=volumes[0].grid.spacing,
         unit=volumes[0].grid.unit,
         made_with=completed.header.made_with,

@@ -4,7 +4,7 @@ from volseg_core.volume.grid import Grid, Volume, to_czyx
 from volseg_core.volume.labels import ClassMap, ClassName
 from volseg_core.volume.normalise import Normalisation
 from volseg_core.volume.views import PRESETS, View, box_preset, preset, symmetries
-from volseg_core.volume.windows import BOXES, SLICES, Tiling, mirrored_planes, pad_to, padded_size, reflected
+from volseg_core.volume.windows import BOXES, SLICES, SizeRule, Tiling, mirrored_planes, pad_to, padded_size, reflected
 
 __all__ = [
     "BOXES",
@@ -14,6 +14,7 @@ __all__ = [
     "ClassName",
     "Grid",
     "Normalisation",
+    "SizeRule",
     "Tiling",
     "View",
     "Volume",

@@ -12,7 +12,7 @@ from volseg_core.errors import DataError
 from volseg_core.volume.grid import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 IGNORED = -1
 """Class index of voxels without a label."""
@@ -84,15 +84,20 @@ class ClassMap:
             for index, item in enumerate(self.classes)
         )
 
-    def encode(self, labels: np.ndarray[Any, Any], where: str = "labels") -> np.ndarray[Any, Any]:
-        """Return a new array of class indices (int8 or int16), -1 where the id is ignored.
+    def encode(
+        self,
+        labels: np.ndarray[Any, Any],
+        where: str = "labels",
+        new: Callable[[Any, Any], np.ndarray[Any, Any]] = np.empty,
+    ) -> np.ndarray[Any, Any]:
+        """Return an array of class indices (int8 or int16) that ``new`` makes, -1 where the id is ignored.
 
         Raises:
             DataError: labels that are not integers, or ids that belong to no class.
         """
         labels = _integers(labels, where)
         dtype = np.dtype(np.int8 if len(self) <= np.iinfo(np.int8).max else np.int16)
-        result = np.empty(labels.shape, dtype)
+        result = new(labels.shape, dtype)
         known = {item.id: index for index, item in enumerate(self.classes)} | dict.fromkeys(self.ignore, IGNORED)
         for box in pieces(labels.shape):
             encoded = _look_up(labels[box], known, dtype)

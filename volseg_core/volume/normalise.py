@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from volseg_core.errors import DataError
-from volseg_core.volume.grid import check_finite, pieces
+from volseg_core.volume.grid import check_finite
+from volseg_core.volume.statistics import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from volseg_core.volume.statistics import Values
 
 KINDS = ("zscore", "percentile", "range", "none")
 SAMPLE = 16_000_000
@@ -75,17 +78,18 @@ class Normalisation:
         return Normaliser(self, statistics, sampled=samples[0].size < data[0].size)
 
     def _measure(self, channel: np.ndarray[Any, Any], sample: np.ndarray[Any, Any], where: str) -> ChannelStatistics:
-        low, high = self._bounds(channel, sample, where)
-        mean, std = _moments(sample, low, high)
+        values = values_of(sample)
+        low, high = self._bounds(channel, values, where)
+        mean, std = values.moments(low, high)
         if std == 0:  # the sample missed the few voxels that differ
-            mean, std = _moments(channel, low, high)
+            mean, std = values_of(channel).moments(low, high)
         return ChannelStatistics(low, high, mean, std)
 
-    def _bounds(self, channel: np.ndarray[Any, Any], sample: np.ndarray[Any, Any], where: str) -> tuple[float, float]:
+    def _bounds(self, channel: np.ndarray[Any, Any], values: Values, where: str) -> tuple[float, float]:
         if self.kind == "range":
             return self.clip
         if self.kind != "none":
-            low, high = _percentiles(sample, self.clip)
+            low, high = values.percentiles(self.clip)
             if high > low:
                 return low, high
         low, high = _extrema(channel)  # the percentiles coincide: a few bright voxels on a constant ground
@@ -184,30 +188,5 @@ def _sample(channel: np.ndarray[Any, Any], limit: int) -> np.ndarray[Any, Any]:
     return channel[z // 2 :: z, y // 2 :: y, x // 2 :: x]
 
 
-def _percentiles(sample: np.ndarray[Any, Any], clip: tuple[float, float]) -> tuple[float, float]:
-    """Return two percentiles, linear between neighbours; equal for equal values of any type, float16 included."""
-    values = sample.flatten()
-    places = [(values.size - 1) * percent / 100 for percent in clip]
-    corners = sorted({edge for place in places for edge in (math.floor(place), math.ceil(place))})
-    values.partition(corners)
-    low, high = (
-        float(values[math.floor(place)]) * (1 - place % 1) + float(values[math.ceil(place)]) * (place % 1)
-        for place in places
-    )
-    return low, high
-
-
 def _extrema(channel: np.ndarray[Any, Any]) -> tuple[float, float]:
     return float(channel.min()), float(channel.max())
-
-
-def _moments(values: np.ndarray[Any, Any], low: float, high: float) -> tuple[float, float]:
-    """Return mean and standard deviation of the clipped values, summed above ``low`` so that no digits cancel."""
-    total = squares = 0.0
-    for box in pieces(values.shape):
-        piece = np.clip(values[box].astype(np.float64), low, high)
-        piece -= low
-        total += float(piece.sum())
-        squares += float(np.square(piece, out=piece).sum())
-    mean = total / values.size
-    return low + mean, math.sqrt(max(squares / values.size - mean**2, 0.0))

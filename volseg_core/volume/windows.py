@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,46 @@ BLENDS = ("gaussian", "constant", "crop")
 def padded_size(size: int, divisor: int, minimum: int = 1) -> int:
     """Return the smallest multiple of ``divisor`` that is at least ``size`` and ``minimum``."""
     return -(-max(size, minimum) // divisor) * divisor
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Sizes that a network takes: along each axis of its images multiples of ``divisor``, at least ``least``."""
+
+    divisor: tuple[int, ...]
+    least: tuple[int, ...]
+
+    @classmethod
+    def same(cls, divisor: int, least: int, dims: int) -> SizeRule:
+        """Return the rule that holds for every axis."""
+        return cls((divisor,) * dims, (least,) * dims)
+
+    @property
+    def dims(self) -> int:
+        """Dimensions of the images."""
+        return len(self.divisor)
+
+    def padded(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the smallest shape that is taken and holds ``shape``."""
+        return tuple(map(padded_size, shape, self.divisor, self.least))
+
+    def suits(self, shape: Sequence[int]) -> bool:
+        """Whether a shape is taken as it is."""
+        return self.padded(shape) == tuple(shape)
+
+    def joined(self, other: SizeRule) -> SizeRule:
+        """Return the rule of what both take."""
+        return SizeRule(tuple(map(math.lcm, self.divisor, other.divisor)), tuple(map(max, self.least, other.least)))
+
+    def __str__(self) -> str:
+        least = self.padded((1,) * self.dims)
+        more = f", {_by(least)} or more" if any(map(operator.gt, least, self.divisor)) else ""
+        return f"multiples of {_by(self.divisor)}{more}"
+
+
+def _by(numbers: Sequence[int]) -> str:
+    """Return one number where all are equal."""
+    return str(numbers[0]) if len(set(numbers)) == 1 else " x ".join(map(str, numbers))
 
 
 def pad_to(array: np.ndarray[Any, Any], shape: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -111,6 +153,16 @@ class Tiling:
             for start, profile in zip(starts, raw, strict=True)
         ]
 
+    def joints(self, axis: int) -> list[int]:
+        """Return where along ``axis`` one window takes over from another: joint j parts voxels j - 1 and j.
+
+        That is where another window weighs most, or with ``constant`` blending where a window begins or ends.
+        """
+        starts, window = self.starts(axis), self.window[axis]
+        if self.blend == "constant":
+            return sorted({*starts[1:], *(start + window for start in starts[:-1])})
+        return [_handover(one, other, window) for one, other in pairwise(starts)]
+
     def _profile(self, index: int, starts: Sequence[int], window: int) -> np.ndarray[Any, Any]:
         if self.blend == "constant":
             return np.ones(window)
@@ -120,8 +172,8 @@ class Tiling:
             return bell
         profile = np.zeros(window)
         start = starts[index]
-        low = 0 if index == 0 else -(-(starts[index - 1] + window + start) // 2) - start
-        high = window if index == len(starts) - 1 else -(-(start + window + starts[index + 1]) // 2) - start
+        low = 0 if index == 0 else _handover(starts[index - 1], start, window) - start
+        high = window if index == len(starts) - 1 else _handover(start, starts[index + 1], window) - start
         profile[low:high] = 1
         return profile
 
@@ -133,3 +185,8 @@ class Tiling:
             for part in parts[1:]:
                 weight = weight[..., None] * part
             yield weight
+
+
+def _handover(start: int, following: int, window: int) -> int:
+    """Return the first voxel that is nearer to the centre of the following window."""
+    return -(-(start + window + following) // 2)

@@ -101,11 +101,9 @@ class Noise:
         )
         if not constant and not counted:
             return box
-        deviation: Image = np.full((1, 1, 1, 1), constant, np.float32)
-        if counted:
-            deviation = np.sqrt(np.float32(constant**2) + np.float32(counted**2) * np.maximum(box.image, 0))
-        added: Image = random.standard_normal(box.image.shape, dtype=np.float32)
-        added *= deviation
+        variance = np.float32(constant**2) + np.float32(counted**2) * (np.maximum(box.image, 0) if counted else 0)
+        added: Image = np.asarray(random.standard_normal(box.image.shape, np.float32), np.float32)
+        np.multiply(added, np.sqrt(variance), out=added)
         return replace(box, image=np.add(added, box.image, out=added))
 
 

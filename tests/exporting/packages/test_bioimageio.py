@@ -15,14 +15,19 @@ import volseg_core
 from volseg_core.errors import DataError, UsageError
 from volseg_core.exporting.packages.bioimageio import network_values, preprocessing, raw_values
 from volseg_core.model import HeadSpec, ModelSpec, read_model
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 
 def spec(kind="zscore", clip=(0.5, 99.5), channels=1, neighbours=0):
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b")), ())
     normalisation = Normalisation(kind, clip)
     return ModelSpec(
-        (HeadSpec("multiclass", classes),), channels * (2 * neighbours + 1), normalisation, "z", 32, 32, 2, neighbours
+        (HeadSpec("multiclass", classes),),
+        channels * (2 * neighbours + 1),
+        normalisation,
+        "z",
+        SizeRule.same(32, 32, 2),
+        neighbours,
     )
 
 

@@ -11,7 +11,7 @@ import volseg_core
 from volseg_core.errors import DataError
 from volseg_core.exporting.packages.triton import triton_config
 from volseg_core.model import HeadSpec, ModelFile, ModelSpec, read_model
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 MESSAGES = {
     "Tensor": {"name": "string", "data_type": "string", "dims": "*int64"},
@@ -59,7 +59,7 @@ def parsed(text):
 
 def model(tmp_path, free, precision="float32", window=(), task="multiclass"):
     classes = ClassMap((ClassName(0, "a"), ClassName(1, "b")), ())
-    spec = ModelSpec((HeadSpec(task, classes),), 1, Normalisation(), "z", 32, 300, window=window)
+    spec = ModelSpec((HeadSpec(task, classes),), 1, Normalisation(), "z", SizeRule.same(32, 300, 2), window=window)
     return ModelFile(tmp_path / "m.onnx", spec, {}, "id", {"free": free, "precision": precision})
 
 

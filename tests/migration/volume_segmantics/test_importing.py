@@ -40,7 +40,7 @@ def test_the_recipe_of_032(settings_files, tmp_path):
     assert (recipe.train.epochs, recipe.train.frozen_epochs, recipe.train.early_stop) == (13, 8, 3)
     assert recipe.architecture.provided.component.name == "unet"
     assert (recipe.encoder.provided.component.name, recipe.encoder.params["weights"]) == ("resnet34", "imagenet")
-    assert [use.provided.component.name for use in recipe.losses] == ["dice"]
+    assert [use.provided.component.name for use in recipe.heads[0].losses] == ["dice"]
     assert recipe.merge.provided.component.name == "mean", "prediction settings were not given"
 
 
@@ -50,7 +50,7 @@ def test_the_recipe_of_040_with_prediction(settings_files, tmp_path):
     recipe = resolve(REGISTRY, find_recipe(REGISTRY, str(output)))
     assert (recipe.data.axes, recipe.data.neighbours, recipe.train.encoder_lr) == ("z", 2, 0.1)
     assert (recipe.train.lr, recipe.train.schedule) == (5e-5, "constant")
-    assert [(use.provided.component.name, use.weight) for use in recipe.losses] == [
+    assert [(use.provided.component.name, use.weight) for use in recipe.heads[0].losses] == [
         ("cross-entropy", 0.2),
         ("dice", 0.8),
     ]

@@ -118,8 +118,13 @@ class FixedSize(Right):
         return super().forward(image) * (1 + position)
 
 
+def even(params: Any, dims: int) -> list[tuple[int, int]]:
+    return [(2, 2)] * dims
+
+
 RIGHT = [
     (described("Right", "two convolutions"), {}),
+    (described("Right", "odd sizes are not its own", divisor=3, min_size=3, sizes="architecture:even"), {}),
     (
         described(
             "OnEncoder", "a head on an encoder", encoder="required", wants=("in_channels", "num_classes", "encoder")

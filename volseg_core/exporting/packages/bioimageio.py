@@ -21,7 +21,6 @@ from volseg_core.exporting.packages.page import page
 from volseg_core.exporting.vectors import FLOAT32, read_vectors, vectors_path
 from volseg_core.exporting.writing import replacing
 from volseg_core.prediction.segment import softmax
-from volseg_core.volume import padded_size
 from volseg_core.volume.normalise import Normaliser
 
 if TYPE_CHECKING:
@@ -176,8 +175,8 @@ def _channels(names: list[str]) -> dict[str, Any]:
 def _space(model: ModelFile, axis: str, size: int) -> dict[str, Any]:
     if {"y": "height", "x": "width"}[axis] not in model.export["free"]:
         return {"type": "space", "id": axis, "size": size}
-    step = model.spec.divisor
-    return {"type": "space", "id": axis, "size": {"min": padded_size(1, step, model.spec.min_size), "step": step}}
+    rule, number = model.spec.sizes, "yx".index(axis)
+    return {"type": "space", "id": axis, "size": {"min": rule.padded((1, 1))[number], "step": rule.divisor[number]}}
 
 
 def _tolerance(model: ModelFile) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from volseg_core.exporting.reading import describe_export
-from volseg_core.volume import padded_size
 
 if TYPE_CHECKING:
     from volseg_core.model import ModelFile, ModelSpec
@@ -67,8 +66,7 @@ def _sizes(model: ModelFile) -> str:
     spec = model.spec
     if "height" not in model.export["free"]:
         return f"Its size is {' x '.join(map(str, spec.window))}."
-    least = padded_size(1, spec.divisor, spec.min_size)
-    return f"Height and width are multiples of {spec.divisor}, {least} or more."
+    return f"Height and width are {spec.sizes}."
 
 
 def _normalisation(spec: ModelSpec) -> str:

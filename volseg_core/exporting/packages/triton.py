@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from volseg_core.exporting.packages.choice import TRITON
 from volseg_core.exporting.vectors import INT8
 from volseg_core.exporting.writing import replacing
-from volseg_core.volume import padded_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +64,7 @@ def triton_config(model: ModelFile, name: str) -> str:
     A server without a GPU refuses a model for GPUs; it never runs it on the CPU unasked.
     """
     spec, free = model.spec, model.export["free"]
-    size = spec.window or (padded_size(WINDOW, spec.divisor, spec.min_size),) * 2
+    size = spec.window or spec.sizes.padded((WINDOW, WINDOW))
     sizes = [-1 if axis in free else edge for axis, edge in zip(("height", "width"), size, strict=True)]
     batch = MAX_BATCH if "batch" in free else 0
     lead = [] if batch else [1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.errors import DataError, VolsegError
+from volseg_core.errors import DataError
 from volseg_core.migration.checkpoint import PREFIXES, plain_names, read_checkpoint
 from volseg_core.migration.volume_segmantics.network import ARCHITECTURES, TYPES, untrained
-from volseg_core.volume import ClassMap, ClassName
+from volseg_core.migration.weights import write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,39 +148,13 @@ def write_imported(registry: Registry, checkpoint: Checkpoint, recipe: Recipe, p
     Raises:
         DataError: names or shapes of tensors differ from the recipe's network, or ``path`` cannot be written.
     """
-    from volseg_core.model import HeadSpec, ModelSpec, write_model
-    from volseg_core.network import build_network, size_rules
-    from volseg_core.provenance import made_with
-    from volseg_core.volume import Normalisation
-
-    where, count = str(checkpoint.path), len(checkpoint.classes)
-    try:
-        network = build_network(registry.catalog, recipe, checkpoint.in_channels, count, pretrained=False)
-    except VolsegError as error:
-        raise DataError(where, f"holds a network that cannot be built here ({error.where}: {error.what})") from None
-    own = network.state_dict()
-    wrong = [name for name in own if name not in checkpoint.tensors]
-    wrong += [name for name, item in checkpoint.tensors.items() if name not in own or item.shape != own[name].shape]
-    if wrong:
-        use = f"{checkpoint.architecture} on {checkpoint.encoder}"
-        what = f"does not fit {use} as it is built here: {len(wrong)} tensors differ, the first is {wrong[0]!r}"
-        raise DataError(where, what, "It was made with another version of segmentation-models-pytorch.")
-    network.load_state_dict(dict(checkpoint.tensors))
-    divisor, minimum = size_rules(recipe)
-    versions = made_with(recipe.components())
-    classes = ClassMap(tuple(map(ClassName, range(count), checkpoint.classes)), tuple(recipe.data.ignore))
-    axes = "zyx" if recipe.data.axes == "auto" else recipe.data.axes
-    header = recipe.header.model_copy(update={"made_with": versions})
-    data = recipe.data.model_copy(update={"axes": axes, "channels": 1})
-    spec = ModelSpec(
-        heads=(HeadSpec("multiclass", classes),),
+    return write_weights(
+        registry,
+        recipe,
+        checkpoint.tensors,
+        path,
+        where=str(checkpoint.path),
         in_channels=checkpoint.in_channels,
-        neighbours=checkpoint.neighbours,
-        normalisation=Normalisation(recipe.data.normalise.kind, recipe.data.normalise.clip),
-        axes=axes,
-        divisor=divisor,
-        min_size=minimum,
-        made_with=versions,
+        names=checkpoint.classes,
+        made_by="another version of segmentation-models-pytorch",
     )
-    recipe = recipe.named([classes]).replace(header=header, data=data)
-    return write_model(path, network.state_dict(), spec, recipe.to_dict())

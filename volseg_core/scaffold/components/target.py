@@ -30,7 +30,7 @@ class ComponentClass:
         size = 2 * self.depth + 1
         low = ndimage.minimum_filter(ids, size, mode="constant", cval=-1)
         high = ndimage.maximum_filter(ids, size, mode="constant", cval=-1)
-        core = ((low == high) & (ids > 0)).astype(np.float32)
+        core: NDArray[np.float32] = ((low == high) & (ids > 0)).astype(np.float32)
         core[low < 0] = np.nan
         target: NDArray[np.float32] = core[None]
         return target

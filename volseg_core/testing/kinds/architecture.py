@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,13 @@ import torch
 from torch import nn
 
 from volseg_core.errors import UsageError
-from volseg_core.network import UNTRAINED, ChosenEncoder
+from volseg_core.network import UNTRAINED, ChosenEncoder, sizes_of
 from volseg_core.plugins import describe
 from volseg_core.recipe import ComponentUse
 from volseg_core.testing.findings import NotGivenError, rules
 from volseg_core.testing.offline import offline
 from volseg_core.testing.reference import ReferenceChoice, ReferenceEncoder
+from volseg_core.volume import SizeRule
 
 if TYPE_CHECKING:
     from volseg_core.testing.findings import Findings
@@ -30,8 +30,8 @@ RULES = rules(
         "Take in_channels and num_classes from the context, and mend what raises.",
     ),
     size=(
-        "The output is (N, num_classes, *S) for every S of multiples of divisor from min_size on",
-        "Pad or resize inside the network, or declare a larger divisor or min_size.",
+        "The output is (N, num_classes, *S) for every S of multiples of divisor from min_size on, or as sizes says",
+        "Pad or resize inside the network, or declare a larger divisor or min_size, or larger sizes.",
     ),
     evaluation=(
         "In evaluation mode an image has the same logits alone, in a batch and again",
@@ -58,6 +58,7 @@ RULES = rules(
 
 _CASES = ((1, 2), (3, 1))
 _CLOSE = 1e-4
+_REFERENCE_STRIDE = 32
 
 
 def examine(trial: Trial, found: Findings) -> None:
@@ -113,28 +114,27 @@ class Examination:
             return ReferenceChoice(self.dims)
         return named_encoder(self.trial)
 
-    def _multiples(self) -> list[int]:
-        """Return two sizes that the network declares to take: odd multiples of the divisor, the least first."""
-        component = self.trial.component
-        step = component.divisor
+    def _multiples(self) -> list[tuple[int, ...]]:
+        """Return two shapes that the network declares to take: odd multiples of the divisors, the least first."""
+        rule = sizes_of(self.trial.catalog, self.trial.provided, self.trial.values(), self.dims)
         if self.trial.encoder:
-            strides = self.trial.catalog.find("encoder", self.trial.encoder).component.strides  # type: ignore[attr-defined]
-            step = math.lcm(step, *strides[-1:])
-        elif component.encoder != "none":
-            step = math.lcm(step, 32)
-        least = max(-(-component.min_size // step), 1)
-        least += 1 - least % 2
-        return [least * step, (least + 2) * step]
+            chosen = named_encoder(self.trial)
+            rule = rule.joined(sizes_of(self.trial.catalog, chosen.use.provided, chosen.params, self.dims))
+        elif self.trial.component.encoder != "none":
+            rule = rule.joined(SizeRule.same(_REFERENCE_STRIDE, 1, self.dims))
+        counts = [max(-(-least // step), 1) for step, least in zip(rule.divisor, rule.least, strict=True)]
+        odd = [count + 1 - count % 2 for count in counts]
+        return [tuple((count + more) * step for count, step in zip(odd, rule.divisor, strict=True)) for more in (0, 2)]
 
     def _images(self, count: int = 2) -> torch.Tensor:
         small, _ = self._multiples()
         random = torch.Generator().manual_seed(1)
-        return torch.randn(count, self.channels, *[small] * self.dims, generator=random)
+        return torch.randn(count, self.channels, *small, generator=random)
 
     @torch.no_grad()
     def _sizes(self, network: nn.Module) -> bool:
         small, large = self._multiples()
-        for size in ([small] * self.dims, [large, *[small] * (self.dims - 1)]):
+        for size in (small, (large[0], *small[1:])):
             output = network(torch.zeros(1, self.channels, *size))
             expected = (1, self.classes, *size)
             if not isinstance(output, torch.Tensor) or tuple(output.shape) != expected:
@@ -185,9 +185,8 @@ class Examination:
 
         small, large = self._multiples()
         wanted = []
-        rest = [small] * (self.dims - 2)
-        for batch, *sizes in ((2, small, small), (1, large, small), (3, small, large)):
-            image = torch.randn(batch, self.channels, *rest, *sizes)
+        for batch, *last in ((2, small[-2], small[-1]), (1, large[-2], small[-1]), (3, small[-2], large[-1])):
+            image = torch.randn(batch, self.channels, *small[:-2], *last)
             with torch.no_grad():
                 wanted.append(Vectors(image.numpy(), np.asarray(network(image).numpy(), np.float32)))
         if component.export_rewrites:
