@@ -147,3 +147,30 @@ def test_the_suggestion_for_a_file_resolves_and_trains(tmp_path, monkeypatch):
     quick = ["train.epochs=1", "train.steps=2", "train.batch=2", "data.window=[64, 64]", "data.axes=z"]
     run = volseg_core.train("mine.yaml", output="run", overrides=quick, registry=REGISTRY)
     assert (run.folder / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (
+            np.arange(8 * 16 * 20).reshape(8, 16, 20),
+            (
+                "the labels have more than 1024 ids, which look like objects; suggestions are for classes. "
+                "Give the recipe a target that is made of objects, such as task: multilabel, target: boundaries"
+            ),
+        ),
+        (
+            np.full((8, 16, 20), 0.5),
+            (
+                "the labels are float64 with values that are no whole numbers, which look like values; suggestions are "
+                "for classes. A recipe learns them as they are with task: regression"
+            ),
+        ),
+        (np.zeros((2, 8, 16, 20), np.uint8), "the labels have 2 channels, which look like values; suggestions are for"),
+    ],
+)
+def test_labels_that_are_no_classes_are_told_apart(labels, text):
+    image = np.random.default_rng(0).integers(0, 255, (8, 16, 20)).astype(np.uint8)
+    with pytest.raises(DataError) as caught:
+        suggest(REGISTRY, image, labels, LAPTOP)
+    assert str(caught.value).startswith(f"array labels: {text}")

@@ -256,6 +256,19 @@ def test_what_does_not_go_together_is_refused(made: Make, content: Any, texts: l
     assert errors(made(), content) == texts
 
 
+def test_a_metric_of_another_task_is_told_once(made: Make) -> None:
+    assert errors(made(), {"metrics": ["mae"]}) == [
+        "metrics.0: metric 'mae' serves regression; this recipe has task: multiclass."
+    ]
+
+
+def test_null_gives_an_inherited_head_the_losses_and_metrics_of_its_new_task(made: Make) -> None:
+    registry = made({"recipes": {"base": {"task": "multiclass", "loss": ["cross-entropy"], "metrics": ["iou"]}}})
+    top = {"extends": "base", "task": "regression", "loss": None, "metrics": None}
+    (head,) = resolved(registry, top).heads
+    assert (names(head.losses), names(head.metrics)) == (["mean-absolute-error"], ["mae", "psnr"])
+
+
 def test_a_key_that_no_head_has_is_named(made: Make) -> None:
     (found,) = errors(made(), {"heads": {"a": {"taks": "binary"}}})
     assert found.startswith("heads.a.taks: ")

@@ -123,3 +123,24 @@ def test_a_trial_below_the_median_of_the_others_is_stopped_early(tmp_path, monke
     epochs = (done.folder / "trial-001" / "metrics.csv").read_text().splitlines()
     assert len(epochs) - 1 < 4
     assert done.best == 0
+
+
+@pytest.mark.parametrize("labels", ["values", "heads"])
+def test_tasks_without_classes_are_searched_by_what_is_monitored(tmp_path, labels):
+    """The error of a regression, and the loss of several heads: the lowest is the best."""
+    image, classes = volume()
+    both = {"heads": {"cells": {}, "rims": {"task": "multilabel", "target": "boundaries"}}}
+    tasks = {"task": "regression", "loss": None, "metrics": None} if labels == "values" else both
+    result = volseg_core.tune(
+        {"extends": "volseg/slices", **tasks},
+        data=image,
+        labels=image.astype(np.float32) if labels == "values" else classes,
+        output=tmp_path / "study",
+        trials=2,
+        search=["train.lr=1e-5..1e-1:log"],
+        overrides=[*SMALL, "train.epochs=1", "train.steps=2"],
+    )
+    with (tmp_path / "study" / "trials.csv").open() as file:
+        scores = [float(row["val/mae" if labels == "values" else "val/loss"]) for row in csv.DictReader(file)]
+    assert len(scores) == 2
+    assert result.score == pytest.approx(min(scores), rel=1e-4)

@@ -11,6 +11,7 @@ from volseg_core.errors import PluginError, UsageError
 from volseg_core.exporting.convert import OPSET, Attempt, convert, free_sizes
 from volseg_core.exporting.reading import read_exported
 from volseg_core.exporting.reduce import Reduced, reduce
+from volseg_core.exporting.reduction import OPTIONS
 from volseg_core.exporting.writing import documents, made, write_exported
 from volseg_core.network import trained_network
 from volseg_core.progress import Silent
@@ -70,6 +71,8 @@ def export_model(
         raise UsageError(option, "packages are for networks of slices; this one is 3D", f"Leave {option} out.")
     if packages is not None and packages.targets():
         model.spec.only_classes(packages.targets()[0][1])
+    if reduction is not None:
+        model.spec.only_classes(OPTIONS[reduction.precision])
     architecture = recipe.architecture.provided
     assert isinstance(architecture.component, Architecture)  # noqa: S101  (the catalog keeps kinds apart)
     if not architecture.component.exports_onnx:

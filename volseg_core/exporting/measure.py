@@ -69,7 +69,7 @@ def measure(
     Raises:
         DataError: the samples hold no foreground to compare. VolsegError: they cannot be predicted.
     """
-    names = full.spec.only_classes("--fp16 and --int8").classes.names
+    names = full.spec.heads[0].classes.names
     scores = [_dice(registry, names) for _ in range(3)]
     for sample in samples:
         one, other = (_labels(registry, model, sample, progress) for model in (full, reduced))

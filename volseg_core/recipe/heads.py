@@ -119,9 +119,9 @@ def _misfit_metrics(head: Head, *, objects: bool) -> Iterator[UsageError]:
     """Yield an error for each metric that compares what the head does not give, or ``objects`` that labels are not."""
     for use in head.metrics:
         component = use.provided.component
-        if not use.used or not isinstance(component, Metric):
-            continue
         name, task = f"metric {component.name!r}", head.rule.task
+        if not use.used or not isinstance(component, Metric) or (component.tasks and task not in component.tasks):
+            continue  # one that does not serve the task was told already
         if component.inputs not in _COMPARED[task]:
             given = " or ".join(_COMPARED[task])
             yield UsageError(use.where, f"{name} compares {component.inputs}; task {task} gives {given}")
