@@ -28,7 +28,7 @@ COPY tools/requirements.py tools/
 
 # Packages first: a change of the code alone does not install them again.
 FROM base AS infer-packages
-RUN tools/install-in-image packages gpu
+RUN tools/install-in-image packages gpu,instances
 
 FROM base AS train-packages
 RUN tools/install-in-image packages all

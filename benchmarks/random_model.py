@@ -35,7 +35,6 @@ def write_random(registry: Registry, path: Path, name: str, classes: int, overri
         in_channels=1,
         normalisation=Normalisation(),
         axes="zyx",
-        dims=recipe.header.dims,
         sizes=size_rules(registry.catalog, recipe),
     )
     network = build_network(registry.catalog, recipe, 1, spec.out_channels, pretrained=False)

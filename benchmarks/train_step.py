@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from volseg_core.data.truth import teachers
 from volseg_core.machine import thread_count
 from volseg_core.network import build_network
 from volseg_core.operations import train
@@ -129,7 +130,8 @@ def main() -> None:
     recipe = resolve_recipe(registry, name, settings)
     prepared = prepare(registry, recipe, [data], [labels])
     augment = registry.catalog.build(recipe.augment.provided, recipe.augment.params)
-    drawn = make_batches(prepared, augment)
+    taught = teachers(registry.catalog, prepared.recipe, prepared.spec.heads, None)
+    drawn = make_batches(prepared, augment, taught)
     start = now()
     batches = [torch.utils.data.default_collate([drawn.windows[draw] for draw in draws]) for draws in drawn.plan]
     drawing = (now() - start) / len(batches)
