@@ -48,14 +48,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--models", type=Path, default=Path("seam-models"))
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--only", action="append", choices=list(NETWORKS), help="default: all; repeat for several")
     options = parser.parse_args()
     registry = load_registry()
     with h5py.File(options.data / "fib25_medulla" / "train.h5") as file:
         data, labels = file["data"][()], file["labels_membrane"][()]
     print(f"{'network':26} {'blending':34}   score  differ: border inside  labels: border inside")
-    for name, network in NETWORKS.items():
+    for name in options.only or NETWORKS:
         run = folder_of(options.models, name)
-        train(registry, run, network, options.steps, data[:72], labels[:72])
+        train(registry, run, NETWORKS[name], options.steps, data[:72], labels[:72])
         for blend, settings in BLENDING.items():
             found = seams(registry, run, settings, data)
             differ, flips = found.difference, found.labels
@@ -103,10 +104,10 @@ def draw(registry: Registry, models: Path, data: Any, path: Path) -> None:
     run = folder_of(models, next(iter(NETWORKS)))
     chosen = [list(BLENDING.items())[index] for index in (0, 1, 2, 4)]
     figure, axes = plt.subplots(1, len(chosen) + 1, figsize=(4 * len(chosen) + 4, 4.4), layout="constrained")
-    axes[0].imshow(data[52], cmap="gray")
+    part = data[20:84, :144, :144]
+    axes[0].imshow(part[32], cmap="gray")
     axes[0].set_title("image")
     for axis, (name, settings) in zip(axes[1:], chosen, strict=True):
-        part = data[20:84]
         found = volseg_core.predict(
             run, part, probabilities=True, overrides=settings, registry=registry, device="cpu"
         ).arrays["probabilities"][1, 32]

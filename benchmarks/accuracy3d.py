@@ -1,0 +1,200 @@
+"""Accuracy of 3D networks at equal CPU time: volseg's recipe `patches`, pytorch-3dunet and MONAI's U-Net.
+
+    export PEER3D_PYTHON=peer3d/bin/python OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+    python benchmarks/accuracy3d.py DATA_FOLDER --seconds 300 [--case nuclei3d] [--side volseg] [--rows rows.jsonl]
+
+Every side trains for so many CPU seconds, start-up included, on the same crop and predicts the whole volume; Dice of
+the foreground classes is that of voxels away from the crop. volseg and pytorch-3dunet train the same network (group
+norm, 16 channels, four levels), MONAI its residual U-Net of as many channels; windows are equal. volseg's steps are
+chosen by the pace of a few, so that its schedule ends with the time. Nothing is held out. Finished rows are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+SIDES = ("volseg", "pytorch-3dunet", "monai")
+PACE = 6, 24
+"""Steps of the two short trainings whose difference is volseg's pace."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A labelled file or all of a folder, the part to train on, the part to score, and windows."""
+
+    file: str
+    labels: str
+    train: Any
+    test: Any
+    window: tuple[int, int, int]
+    classes: int = 2
+
+
+def membranes(labels: np.ndarray) -> np.ndarray:
+    """Return where two objects meet, two voxels wide: of each pair of neighbours with different numbers, both."""
+    found = np.zeros(labels.shape, bool)
+    for axis in range(3):
+        differ = np.moveaxis(np.diff(labels.astype(np.int64), axis=axis) != 0, axis, 0)
+        view = np.moveaxis(found, axis, 0)
+        view[1:] |= differ
+        view[:-1] |= differ
+    return found.astype(np.uint8)
+
+
+def foreground(labels: np.ndarray) -> np.ndarray:
+    """Return where there is any object."""
+    return (labels > 0).astype(np.uint8)
+
+
+def unchanged(labels: np.ndarray) -> np.ndarray:
+    """Return the labels as they are."""
+    return labels.astype(np.uint8)
+
+
+CASES = {
+    "nuclei3d": Case("nuclei3d/train.h5", "labels", np.s_[:, :160], np.s_[:, 176:], (32, 64, 64)),
+    "plant_ovule_cells": Case("plant_ovule_cells/sample.h5", "labels", np.s_[:, :80], np.s_[:, 88:], (32, 64, 64)),
+    "fib25": Case("fib25_medulla/train.h5", "labels_membrane", np.s_[:72], np.s_[80:104], (32, 64, 64)),
+    "hippocampus": Case("hippocampus_mri", "labels", np.s_[:12], np.s_[12:], (32, 48, 32), 3),
+}
+TARGETS = {"nuclei3d": foreground, "plant_ovule_cells": membranes}
+
+
+def main() -> None:
+    """Run what is missing and print a row for each case and side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--side", action="append", choices=SIDES)
+    parser.add_argument("--seed", type=int, action="append", help="default 0; repeat for several")
+    parser.add_argument("--rows", type=Path, default=Path("accuracy3d.jsonl"))
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
+    done = {tuple(row["key"]): row for row in map(json.loads, lines)}
+    print(f"{'case':18} {'side':15} {'seed':>4} {'CPU s':>6} {'steps':>6}   Dice")
+    for case, seed, side in product(options.case or CASES, options.seed or [0], options.side or SIDES):
+        key = (case, side, seed, options.seconds)
+        row = done.get(key)
+        if row is None:
+            row = {"key": key, **measure(options.data, case, side, seed, options.seconds)}
+            with options.rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        scores = " ".join(f"{score:.3f}" for score in row["dice"])
+        print(f"{case:18} {side:15} {seed:4} {row['cpu']:6.0f} {row['steps']:6}   {scores}", flush=True)
+
+
+def measure(data: Path, name: str, side: str, seed: int, seconds: float) -> dict[str, Any]:
+    """Train one side on one case, predict, and return CPU seconds, steps and Dice of each foreground class."""
+    case = CASES[name]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        truths = prepare(data, name, folder)
+        if side == "volseg":
+            row = own(folder, case, seed, seconds)
+        else:
+            script = Path(__file__).with_name("peer3d_train.py")
+            command = [os.environ.get("PEER3D_PYTHON", sys.executable), str(script), side, str(folder)]
+            command += ["--window", *map(str, case.window), "--classes", str(case.classes)]
+            command += ["--seconds", str(seconds), "--seed", str(seed)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            row = json.loads(done.stdout.splitlines()[-1])
+        scores = []
+        for path, (truth, box) in truths.items():
+            found = np.load(path)[tuple(slice(0, size) for size in truth.shape)]
+            scores.append([dice(found[box] == index, truth[box] == index) for index in range(1, case.classes)])
+    return {**row, "dice": np.mean(scores, 0).round(4).tolist()}
+
+
+def dice(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return the Dice coefficient of two masks."""
+    return float(2 * (found & truth).sum() / max(1, found.sum() + truth.sum()))
+
+
+def prepare(data: Path, name: str, folder: Path) -> dict[Path, tuple[np.ndarray, Any]]:
+    """Write train-*.h5 and test-*.h5, and return truth and scored box by where the prediction will be."""
+    case = CASES[name]
+    target = TARGETS.get(name, unchanged)
+    if case.classes == 2:
+        volume, labels = load(data / case.file, case.labels)
+        write(folder / "train-0.h5", case, volume[case.train], target(labels[case.train]))
+        write(folder / "test-0.h5", case, volume, target(labels))
+        return {folder / "found-0.npy": (target(labels), case.test)}
+    files = sorted((data / case.file).glob("*.h5"))
+    for number, path in enumerate(files[case.train]):
+        write(folder / f"train-{number:02}.h5", case, *load(path, case.labels))
+    truths = {}
+    for number, path in enumerate(files[case.test]):
+        volume, labels = load(path, case.labels)
+        write(folder / f"test-{number:02}.h5", case, volume, labels)
+        truths[folder / f"found-{number:02}.npy"] = (labels, ...)
+    return truths
+
+
+def load(path: Path, labels: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a volume and its labels."""
+    with h5py.File(path) as file:
+        return file["data"][()], file[labels][()]
+
+
+def write(path: Path, case: Case, data: np.ndarray, labels: np.ndarray) -> None:
+    """Write a volume, filled up by reflection at its ends to the size of a window: pytorch-3dunet takes no less."""
+    grow = [(0, max(0, edge - size)) for edge, size in zip(case.window, data.shape, strict=True)]
+    with h5py.File(path, "w") as file:
+        file["data"], file["labels"] = np.pad(data, grow, "reflect"), np.pad(labels, grow, "reflect")
+
+
+def own(folder: Path, case: Case, seed: int, seconds: float) -> dict[str, Any]:
+    """Train and predict with volseg's command line."""
+    few, more = (train(folder, case, seed, steps) for steps in PACE)
+    pace = (more - few) / (PACE[1] - PACE[0])
+    steps = int((seconds - few) / pace + PACE[0])
+    spent = train(folder, case, seed, steps)
+    for path in sorted(folder.glob("test-*.h5")):
+        out = path.with_name(path.name.replace("test-", "found-"))
+        volseg("predict", str(folder / "run"), str(path), "-o", str(out), "--device", "cpu", "--overwrite")
+        with h5py.File(out) as file:
+            np.save(out.with_suffix(".npy"), file["labels"][()])
+    return {"cpu": spent, "steps": steps}
+
+
+def train(folder: Path, case: Case, seed: int, steps: int) -> float:
+    """Train for so many steps and return CPU seconds."""
+    files = [str(path) for path in sorted(folder.glob("train-*.h5"))]
+    pairs = [word for path in files for word in ("--data", path, "--labels", path)]
+    settings = ["model.use=unet3d", "model.f_maps=16", f"data.window={list(case.window)}", "data.val.fraction=0",
+                "train.epochs=1", f"train.steps={steps}", f"train.seed={seed}", "train.device=cpu"]  # fmt: skip
+    sets = [word for item in settings for word in ("-s", item)]
+    start = cpu_seconds()
+    volseg("train", "patches", *pairs, "-o", str(folder / "run"), "--overwrite", *sets)
+    return cpu_seconds() - start
+
+
+def volseg(*words: str) -> None:
+    """Run the command line."""
+    command = [sys.executable, "-c", "import sys; from volseg_core.cli import main; sys.exit(main())", *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def cpu_seconds() -> float:
+    """Return CPU seconds of all finished child processes."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()
