@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from volseg_core.model import HeadSpec, ModelSpec, write_model
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_heads_of_a_model_are_told_with_their_channels(volseg, tmp_path):
 
     classes = ClassMap((ClassName(0, "ground"), ClassName(7, "cell")))
     heads = (HeadSpec("binary", classes, "cells"), HeadSpec("regression", classes, "depth", (0.0, 1.0), (1.0, 2.0)))
-    spec = ModelSpec(heads, 1, Normalisation(), "zyx", 8, 8)
+    spec = ModelSpec(heads, 1, Normalisation(), "zyx", SizeRule.same(8, 8, 2))
     recipe = {"name": "two", "model": {"use": "volseg/unet3d"}}
     write_model(tmp_path / "weights.safetensors", {"w": torch.zeros(1)}, spec, recipe)
     result = volseg("inspect", tmp_path / "weights.safetensors")

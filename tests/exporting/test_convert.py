@@ -14,7 +14,7 @@ from volseg_core.exporting.foreign import check_channels
 from volseg_core.exporting.header import read_header
 from volseg_core.exporting.vectors import Vectors
 from volseg_core.model import HeadSpec, ModelSpec
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 from volseg_runtimes.onnx_runtime import OnnxRuntime
 
 IMAGE = torch.randn(2, 1, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -25,7 +25,7 @@ def spec(*heads):
     for task, count, name in heads:
         classes = ClassMap(tuple(ClassName(number, f"{number}") for number in range(count)))
         made.append(HeadSpec(task, classes, name))
-    return ModelSpec(tuple(made), 1, Normalisation(), "z", 8, 8)
+    return ModelSpec(tuple(made), 1, Normalisation(), "z", SizeRule.same(8, 8, 2))
 
 
 TWO = spec(("multiclass", 3, "kinds"), ("regression", 2, "depth"))

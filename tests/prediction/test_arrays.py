@@ -9,7 +9,7 @@ from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
 from volseg_core.prediction.plan import Plan
 from volseg_core.recipe import PredictBlock
-from volseg_core.volume import ClassMap, ClassName, Normalisation, View
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, View
 from volseg_core.volume.blocks import whole_volume
 from volseg_merges.values import mean
 
@@ -29,7 +29,7 @@ HEADS = (
 
 
 def plan(*heads: HeadSpec, wanted: tuple[str, ...] = ("labels",)) -> Plan:
-    spec = ModelSpec(heads, 1, Normalisation(), "z", 8, 8)
+    spec = ModelSpec(heads, 1, Normalisation(), "z", SizeRule.same(8, 8, 2))
     return Plan(((View(), 1), (View.parse("y"), 1)), wanted, PredictBlock(), spec)
 
 

@@ -108,7 +108,7 @@ def test_channels_must_agree():
 def spec_of(*tasks):
     channels = ClassMap((ClassName(0, "a"), ClassName(1, "b")))
     heads = tuple(HeadSpec(task, channels, f"h{number}" if len(tasks) > 1 else "") for number, task in enumerate(tasks))
-    return ModelSpec(heads, 1, Normalisation(), "zyx", 32, 64)
+    return ModelSpec(heads, 1, Normalisation(), "zyx", SizeRule.same(32, 64, 2))
 
 
 @pytest.mark.parametrize(("task", "gives"), [("multilabel", "probabilities"), ("regression", "values")])

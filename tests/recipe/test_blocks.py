@@ -71,7 +71,11 @@ def test_a_block_written_out_reads_as_itself() -> None:
         ),
         (DataBlock, {"window": [1, 2, 3, 4]}, "here.window: [1, 2, 3, 4] has 4 items; it must have 3."),
         (DataBlock, {"window": [0, 5]}, "here.window.0: 0 is below the minimum 1."),
-        (DataBlock, {"window": "atuo"}, "here.window: 'atuo' is neither auto, whole nor a list. Did you mean 'auto'?"),
+        (
+            DataBlock,
+            {"window": "atuo"},
+            "here.window: 'atuo' is neither auto, small, whole nor a list. Did you mean 'auto'?",
+        ),
         (DataBlock, {"axes": "xq"}, "here.axes: 'xq' is not auto or a choice of z, y and x such as 'zyx' or 'z'."),
         (DataBlock, {"train": ["a"]}, "here: 1 volumes (train) but 0 label volumes (labels); give one for each."),
         (DataBlock, {"ignore": "x"}, "here.ignore: 'x' is not a list."),

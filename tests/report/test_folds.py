@@ -11,7 +11,7 @@ from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 from volseg_core.report.folds import write_report
 from volseg_core.training.run import RunResult
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_each_fold_shows_its_heads(tmp_path, names, titles):
         (run.folder / "figures").mkdir(parents=True)
         for head in heads:
             matplotlib.image.imsave(run.folder / "figures" / f"{head.array('validation')}.png", np.zeros((4, 4)))
-    spec = ModelSpec(heads, 1, Normalisation(), "z", 8, 8)
+    spec = ModelSpec(heads, 1, Normalisation(), "z", SizeRule.same(8, 8, 2))
     recipe = resolve_recipe(load_registry(builtin_only=True), "slices")
     page = write_report(recipe, spec, RunResult(tmp_path, "id" * 16, None, {}), runs).read_text()
     assert page.count("<img") == len(titles)

@@ -16,7 +16,7 @@ from volseg_core.recipe.assembled import Head
 from volseg_core.recipe.blocks import NamedHeadBlock
 from volseg_core.training.losses import SumOfHeads, WeightedLoss, supervised
 from volseg_core.training.targets import predicted_class, to_target
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 
 def catalog_of(*losses: Loss) -> Catalog:
@@ -121,7 +121,7 @@ def sum_of(*parts, weights):
         Head(spec.name, NamedHeadBlock(task=spec.task, weight=weight), (), ())
         for (spec, _), weight in zip(parts, weights, strict=True)
     ]
-    spec = ModelSpec(tuple(head for head, _ in parts), 1, Normalisation(), "zyx", 8, 8)
+    spec = ModelSpec(tuple(head for head, _ in parts), 1, Normalisation(), "zyx", SizeRule.same(8, 8, 2))
     return SumOfHeads(spec, heads, [loss for _, loss in parts])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction import segment
 from volseg_core.training.targets import in_unit, nearest, probabilities, results, to_target
-from volseg_core.volume import ClassMap, ClassName, Normalisation
+from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 
 def head(task: str, count: int, name: str = "", scaled: bool = False) -> HeadSpec:
@@ -21,7 +21,7 @@ def head(task: str, count: int, name: str = "", scaled: bool = False) -> HeadSpe
 
 
 def spec(*heads: HeadSpec) -> ModelSpec:
-    return ModelSpec(heads, 1, Normalisation(), "zyx", 8, 8)
+    return ModelSpec(heads, 1, Normalisation(), "zyx", SizeRule.same(8, 8, 2))
 
 
 @pytest.mark.parametrize("task", ["multilabel", "regression"])
