@@ -39,9 +39,10 @@ from volseg_core.registry import Registry, load_registry
 from volseg_core.volume import preset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from volseg_core.model import ModelFile
+    from volseg_core.recipe import Recipe
 
 LAYOUTS = {
     2: {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last},
@@ -90,7 +91,10 @@ class Interleaved(Silent):
     """Progress that runs the bare network after the batches that were kept, and adds up what that takes."""
 
     def __init__(
-        self, networks: dict[str, torch.nn.Module], recorder: Recorder, layouts: dict[str, torch.memory_format]
+        self,
+        networks: dict[str, Callable[[torch.Tensor], Any]],
+        recorder: Recorder,
+        layouts: dict[str, torch.memory_format],
     ) -> None:
         self.networks, self.recorder, self.layouts, self.count = networks, recorder, layouts, 0
         self.bare = {name: np.zeros(2) for name in networks}
@@ -113,7 +117,7 @@ class Interleaved(Silent):
         self.paused += now() - start
 
 
-def run(network: torch.nn.Module, batch: torch.Tensor, layout: torch.memory_format) -> np.ndarray:
+def run(network: Callable[[torch.Tensor], Any], batch: torch.Tensor, layout: torch.memory_format) -> np.ndarray:
     """Return CPU and wall seconds of a batch that lies in memory in the layout."""
     batch = batch.contiguous(memory_format=layout)
     start = now()
@@ -139,10 +143,12 @@ def measure(folder: Path, registry: Registry, model: ModelFile, settings: Sequen
     layouts = dict(LAYOUTS[model.spec.dims])
     if "g" in recipe.architecture.params.get("layer_order", ""):
         del layouts["channels_last"]
-    networks = {
+    networks: dict[str, Callable[[torch.Tensor], Any]] = {
         name: trained_network(registry.catalog, recipe, model).to(memory_format=layout)
         for name, layout in layouts.items()
     }
+    if model.spec.dims == 3:
+        networks["oneDNN"], layouts["oneDNN"] = with_onednn(registry, recipe, model), torch.contiguous_format
     for name, network in networks.items():
         run(network, recorder.batches[0], layouts[name])
     progress = Interleaved(networks, recorder, layouts)
@@ -166,6 +172,14 @@ def measure(folder: Path, registry: Registry, model: ModelFile, settings: Sequen
         best = min(seconds[index] for seconds in bare.values())
         row = ", ".join(f"bare {name} {seconds[index]:.1f}" for name, seconds in bare.items())
         print(f"{kind:4} s: whole {whole[index]:.1f}, {row}: ratio {whole[index] / best:.3f}", flush=True)
+
+
+def with_onednn(registry: Registry, recipe: Recipe, model: ModelFile) -> Callable[[torch.Tensor], Any]:
+    """Return the network as the runtime prepares it for a CPU."""
+    settings = {"device": "cpu", "threads": thread_count(), "model": None}
+    context = {"network": lambda: trained_network(registry.catalog, recipe, model), **settings}
+    runtime = registry.catalog.build(recipe.runtime.provided, recipe.runtime.params, context)
+    return lambda batch: runtime.run(batch.numpy())
 
 
 def spread(directions: int) -> list[str]:

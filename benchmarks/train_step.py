@@ -54,7 +54,7 @@ def now() -> np.ndarray:
 class Interleaved(Silent):
     """Progress that makes a bare step after each step of the training, and keeps what both take."""
 
-    def __init__(self, network: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> None:
+    def __init__(self, network: nn.Module, batches: list[tuple[Tensor, list[Tensor]]]) -> None:
         self.network, self.batches = network, batches
         self.optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
         self.step = 0
@@ -70,7 +70,7 @@ class Interleaved(Silent):
     def advance(self, amount: int = 1, note: str = "") -> None:  # noqa: ARG002
         """Note what a step took, then make a bare one."""
         end = now()
-        images, labels = self.batches[self.step]
+        images, (labels,) = self.batches[self.step]
         bare_step(self.network, self.optimizer, images, labels)
         if self.step >= WARM:
             self.whole.append(end - self.start)
