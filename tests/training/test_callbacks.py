@@ -17,10 +17,11 @@ from volseg_core.training.module import SegmentationModule
 
 
 class Loss(nn.Module):
-    task = "multiclass"
+    def set_epoch(self, epoch):
+        """Nothing starts later."""
 
-    def forward(self, output, labels):
-        value = nn.functional.cross_entropy(output, labels)
+    def forward(self, outputs, targets):
+        value = nn.functional.cross_entropy(outputs[0], targets[0])
         return value, {"cross-entropy": value}
 
 
@@ -49,7 +50,7 @@ def run(tmp_path, scores, *, higher=True, patience=0):
         max_epochs=len(scores), accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[MetricsTable(tmp_path / "metrics.csv"), callback],
     )  # fmt: skip
-    batch = [(torch.randn(1, 8, 8), torch.randint(0, 2, (8, 8)))] * 2
+    batch = [(torch.randn(1, 8, 8), (torch.randint(0, 2, (8, 8)),))] * 2
     trainer.fit(module, DataLoader(batch, batch_size=2))
     return module, kept, callback
 
