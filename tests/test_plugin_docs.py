@@ -110,7 +110,7 @@ def test_the_loss_of_the_tutorial_trains_like_cross_entropy_without_its_exponent
     monkeypatch.chdir(tmp_path)
     registry = load_registry()
     recipe = resolve(registry, find_recipe(registry, "mine"), ["loss.my-focal.gamma=0"])
-    use = recipe.losses[0]
+    use = recipe.heads[0].losses[0]
     assert use.provided.id == "local/my_losses/my-focal"
 
     loss = registry.catalog.build(use.provided, use.params)

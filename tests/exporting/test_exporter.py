@@ -234,10 +234,10 @@ def test_a_network_of_one_size_is_narrowed_and_predicts_any_volume(untrained, tm
     run = untrained(tmp_path / "run", ["model.encoder=resnet18", "data.window=[64, 64]"])
     real = convert.converted
 
-    def only_batch(network, image, attempt):
+    def only_batch(network, image, attempt, outputs):
         if "height" in attempt.free:
             raise RuntimeError(attempt.exporter)
-        return real(network, image, attempt)
+        return real(network, image, attempt, outputs)
 
     monkeypatch.setattr(convert, "converted", only_batch)
     done = volseg_core.export(run)

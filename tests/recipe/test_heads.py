@@ -300,3 +300,17 @@ def test_steps_are_of_the_heads_that_they_name(made: Make) -> None:
     assert errors(made(), {"heads": HEADS, "postprocess": [{"use": "flood", "head": "rim"}]}) == [
         "postprocess.0: there is no head named 'rim'. Did you mean 'rims'?"
     ]
+
+
+def test_another_task_gives_up_the_losses_that_were_inherited(made: Make) -> None:
+    """Those that are named with the task, or above it, stay."""
+    file = {"recipes": {"base": {"loss": ["cross-entropy"], "metrics": ["iou"]}}}
+    registry = made(file)
+
+    def losses(content: dict[str, Any], *overrides: str) -> list[str]:
+        recipe = resolve(registry, RecipeSource("own", "", {"extends": "base", **content}), overrides)
+        return [use.provided.component.name for use in recipe.heads[0].losses]
+
+    assert losses({}) == losses({"task": "binary"}) == ["cross-entropy"]
+    assert losses({"task": "regression"}) == losses({}, "task=regression") == ["mean-absolute-error"]
+    assert losses({"task": "regression", "loss": ["regress"]}) == ["regress"]

@@ -13,6 +13,7 @@ from volseg_core.recipe.assembled import Head
 from volseg_core.recipe.blocks import HeadBlock, NamedHeadBlock
 from volseg_core.recipe.layers import HEAD_SLOTS, HEADS, Path, dotted
 from volseg_core.recipe.messages import translate
+from volseg_core.tasks import VALUE_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,10 +46,15 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*")
 def fill_heads(layers: Layers, errors: list[VolsegError]) -> None:
     """Give every head the losses and metrics of its task where it names none.
 
-    A recipe with ``heads`` gives up what it inherited for its only head, but must not set it itself.
+    A recipe with ``heads`` gives up what it inherited for its only head, but must not set it itself. One that chooses a
+    task without classes gives up the losses and metrics that it inherited.
     """
     named = layers.tree.get(HEADS)
     if not isinstance(named, dict):
+        if layers.tree.get("task") in VALUE_TASKS:
+            for key in ("loss", "metrics"):
+                if layers.rank((key,)) < layers.rank(("task",)):
+                    layers.drop(key)
         layers.fill(_defaults(layers.tree))
         return
     rank = layers.rank((HEADS,))

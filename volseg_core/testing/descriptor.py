@@ -129,7 +129,8 @@ def _extras(plugin: str) -> list[str] | None:
 
 def _choices(trial: Trial, found: Findings) -> None:
     component = trial.component
-    _among("tasks", component.tasks, TASKS, found)
+    also = ("instance",) if component.kind == "metric" else ()
+    _among("tasks", component.tasks, (*TASKS, *also), found)
     if not component.dims or set(component.dims) - {2, 3}:
         found.broke("dims", f"they are {component.dims!r}")
     _among("wants", component.wants, WANTS.get(component.kind, ()), found)
