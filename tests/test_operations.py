@@ -91,7 +91,7 @@ def test_an_exported_model_is_inspected_and_predicts_without_torch(trained, tmp_
 
 
 def test_what_is_not_installed_is_said_with_the_extra_that_brings_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("volseg_core.operations.importable", lambda name: name not in ("torch", "onnx"))
+    monkeypatch.setattr("volseg_core.operations.common.importable", lambda name: name not in ("torch", "onnx"))
     with pytest.raises(PluginError) as raised:
         volseg_core.train("slices", data="a.h5", labels="a.h5", output=tmp_path / "run")
     assert str(raised.value) == 'train: needs torch, which is not installed.\n  pip install "volseg[train]"'

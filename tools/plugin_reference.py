@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import re
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def signatures() -> str:
     for name in sorted(api.__all__):
         item = getattr(api, name)
         if not _is_class(item):
-            lines.append(f"{name}: {', '.join(item) if isinstance(item, dict) else type(item).__name__}")
+            lines.append(f"{name}: {_told(item)}")
             continue
         bases = [base.__name__ for base in item.__bases__ if base.__name__ in (*api.__all__, "Exception")]
         lines.append(f"{name}({', '.join(bases)})" if bases else name)
@@ -110,7 +111,14 @@ def signatures() -> str:
 
 
 def _is_class(item: Any) -> bool:
-    return isinstance(item, type)
+    return isinstance(item, type) and not isinstance(item, types.GenericAlias)
+
+
+def _told(item: Any) -> str:
+    """Return what a public name stands for that is no class."""
+    if isinstance(item, types.GenericAlias):
+        return str(item)
+    return ", ".join(item) if isinstance(item, dict) else type(item).__name__
 
 
 def _described(item: type) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import DataError, ResourceError, UsageError
-from volseg_core.tasks import CLASS_TASKS, VALUE_TASKS
+from volseg_core.tasks import CLASS_TASKS, VALUE_TASKS, array_name
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class HeadSpec:
 
     def array(self, name: str) -> str:
         """Return what an array of this head is called in a prediction."""
-        return f"{self.name}_{name}" if self.name else name
+        return array_name(self.name, name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the head as plain data."""

@@ -9,7 +9,8 @@ from volseg_core.catalog import Provided
 from volseg_core.errors import UsageError
 from volseg_core.plugins import PluginRecord
 from volseg_core.recipe import ComponentUse
-from volseg_core.recipe.steps import HEAD_ARRAYS, array_name, link_steps
+from volseg_core.recipe.steps import link_steps
+from volseg_core.tasks import HEAD_ARRAYS, array_name
 
 ONE = {"": HEAD_ARRAYS["multiclass"]}
 TWO = {"cells": HEAD_ARRAYS["multiclass"], "edges": HEAD_ARRAYS["multilabel"], "depth": HEAD_ARRAYS["regression"]}

@@ -140,11 +140,12 @@ def test_each_head_is_judged_on_its_channels_and_weighs():
     assert list(parts) == ["squares"], "an only head has no name"
 
 
-def test_targets_beyond_those_of_the_heads_are_left_alone():
+def test_every_head_wants_its_target_and_nothing_more_is_taken_for_one():
     made = sum_of(of_task("regression", 3, "a"), weights=(1,))
-    once, _ = made([VALUES], [torch.zeros(2, 3, 4, 4)])
-    again, _ = made([VALUES], [torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.int64)])
-    torch.testing.assert_close(once, again)
+    target = torch.zeros(2, 3, 4, 4)
+    for targets in ([], [target, torch.zeros(2, 4, 4, dtype=torch.int64)]):
+        with pytest.raises(ValueError, match="zip"):
+            made([VALUES], targets)
 
 
 def test_all_supervised_outputs_count_and_the_final_one_is_told():

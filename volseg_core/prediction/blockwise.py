@@ -10,7 +10,7 @@ import numpy as np
 from volseg_core.catalog import blame
 from volseg_core.errors import PluginError, UsageError, VolsegError
 from volseg_core.prediction.stitching import Stitcher, first_voxels, ranked
-from volseg_core.recipe.steps import INSTANCES, LABELS, PROBABILITIES, VALUES, Step
+from volseg_core.tasks import INSTANCES, LABELS, PROBABILITIES, VALUES
 from volseg_core.volume.blocks import BlockGrid
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from volseg_core.prediction.scratch import Scratch
     from volseg_core.progress import Progress
+    from volseg_core.recipe.steps import Step
     from volseg_core.volume.blocks import Block, Box, Triple
 
 Array = np.ndarray[Any, Any]

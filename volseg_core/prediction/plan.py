@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from volseg_core.api import Merge
 from volseg_core.errors import UsageError
+from volseg_core.tasks import HEAD_ARRAYS
 from volseg_core.volume import SLICES, Tiling, View, box_preset, preset
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ Shape = tuple[int, ...]
 WHOLE_SLICE = 2048 * 2048
 """Slices up to this many pixels are predicted whole unless the recipe names a window."""
 AUTO_WINDOW = 1024
-_ONLY = {"multilabel": "probabilities", "regression": "values"}
-"""The array of heads that give no classes."""
-_ALWAYS = ("labels", "probabilities")
+_ALWAYS = HEAD_ARRAYS["multiclass"]
 """Arrays that may be asked for whatever the network gives."""
 AUTO_BOX = 96
 """Edge of the windows of a 3D network, unless its recipe or the caller names one."""
@@ -60,7 +59,7 @@ class Plan:
 
     def wanted_of(self, head: HeadSpec) -> tuple[str, ...]:
         """Return the arrays that are wanted of a head: heads that give no classes have one only."""
-        return self.wanted if head.of_classes else (_ONLY[head.task],)
+        return self.wanted if head.of_classes else HEAD_ARRAYS[head.task]
 
     def merge_context(self, head: HeadSpec) -> dict[str, Any]:
         """Return what the merge of a head may want to know: views, task, classes or channels, and the arrays wanted."""
@@ -119,9 +118,12 @@ def make_plan(
     of_classes = [head for head in spec.heads if head.of_classes]
     extra = next((name for name in wanted if name not in _ALWAYS), "")
     if extra and not of_classes:
-        what = f"is for networks that give classes; this one gives {_ONLY[spec.heads[0].task]}"
+        what = f"is for networks that give classes; this one gives {HEAD_ARRAYS[spec.heads[0].task][0]}"
         raise UsageError(f"--{extra}", what, f"Leave --{extra} out.")
-    needed = [*(wanted if of_classes else ()), *(_ONLY[head.task] for head in spec.heads if not head.of_classes)]
+    needed = [
+        *(wanted if of_classes else ()),
+        *(HEAD_ARRAYS[head.task][0] for head in spec.heads if not head.of_classes),
+    ]
     for name in needed:
         if name not in component.gives:
             raise UsageError(

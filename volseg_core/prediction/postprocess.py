@@ -11,7 +11,7 @@ from volseg_core.api import ArraySpec, Merge
 from volseg_core.errors import UsageError
 from volseg_core.prediction.blockwise import Layer, Running, apply_step
 from volseg_core.prediction.segment import slabs
-from volseg_core.recipe.steps import INSTANCES, LABELS, Step, array_name
+from volseg_core.tasks import INSTANCES, LABELS, array_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from volseg_core.prediction.scratch import Scratch
     from volseg_core.progress import Progress
     from volseg_core.recipe import ComponentUse
+    from volseg_core.recipe.steps import Step
     from volseg_core.volume import ClassMap
     from volseg_core.volume.blocks import Triple
 

@@ -23,7 +23,8 @@ from volseg_core.prediction.scratch import Scratch
 from volseg_core.prediction.seams import measure_seams, seam_windows
 from volseg_core.prediction.segment import Segmenter
 from volseg_core.provenance import made_with, versions, write_json
-from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
+from volseg_core.recipe.steps import link_steps
+from volseg_core.tasks import HEAD_ARRAYS
 from volseg_core.volume.blocks import Block, whole_volume
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from volseg_core.recipe.layers import HEADS, LIST_SLOTS, SLOTS, Layers, Path, pa
 from volseg_core.recipe.made_with import check_made_with
 from volseg_core.recipe.messages import translate
 from volseg_core.recipe.sources import IDENTITY_KEYS, OWN_KEYS, RecipeSource, chain, find_recipe
-from volseg_core.recipe.steps import HEAD_ARRAYS, link_steps
+from volseg_core.recipe.steps import link_steps
+from volseg_core.tasks import HEAD_ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

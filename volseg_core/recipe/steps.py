@@ -13,16 +13,8 @@ if TYPE_CHECKING:
 
     from volseg_core.recipe.assembled import ComponentUse
 
-LABELS, INSTANCES, PROBABILITIES, VALUES = "labels", "instances", "probabilities", "values"
 SAME = "same"
 """What a step gives that gives what it takes."""
-HEAD_ARRAYS = {
-    "multiclass": (LABELS, PROBABILITIES),
-    "binary": (LABELS, PROBABILITIES),
-    "multilabel": (PROBABILITIES,),
-    "regression": (VALUES,),
-}
-"""Arrays that a head of each task gives, which the first step of a chain can take."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +29,6 @@ class Step:
     takes: str
     gives: str
     first: bool
-
-
-def array_name(head: str, kind: str) -> str:
-    """Return the name of an array in an output: with several heads those of each have its name before them."""
-    return f"{head}_{kind}" if head else kind
 
 
 def link_steps(uses: Sequence[ComponentUse], heads: Mapping[str, Sequence[str]]) -> list[Step]:

@@ -109,7 +109,7 @@ class SumOfHeads(nn.Module):
         total = outputs[0].new_zeros(())
         parts: dict[str, Tensor] = {}
         for number, output in enumerate(outputs):
-            of_heads = zip(self.spec.heads, self.spec.parts, self.weights, self.losses, targets, strict=False)
+            of_heads = zip(self.spec.heads, self.spec.parts, self.weights, self.losses, targets, strict=True)
             for head, part, weight, loss, target in of_heads:
                 value, terms = loss(output[:, part], nearest(target, output.shape[2:]))
                 total = total + weight * value

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _CHECK_EVERY = 20
 
 Batch = tuple[Tensor, list[Tensor]]
-"""Images (N, C, *S), and for every head its target."""
+"""Images (N, C, *S), and for every head its target; in validation ids of objects too where a metric wants them."""
 Batches = Batch | dict[str, Any]
 
 
@@ -133,14 +133,14 @@ class SegmentationModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002  (Lightning's signature)
         """Count loss and metrics of a batch of whole slices, or boxes."""
-        images, targets = batch
+        images, taught = batch
+        targets, objects = taught[: len(self.scorers)], taught[len(self.scorers) :]
         output = self.trained(images)
         value, _ = self.loss([output], targets)
         self._validation["val/loss"] = self._validation.get("val/loss", torch.zeros((), device=self.device)) + value
         self._batches += 1
-        ids = targets[len(self.scorers)] if len(targets) > len(self.scorers) else None
-        for scorer, part, target in zip(self.scorers, self.loss.spec.parts, targets, strict=False):
-            scorer.update(output[:, part], target, ids)
+        for scorer, part, target in zip(self.scorers, self.loss.spec.parts, targets, strict=True):
+            scorer.update(output[:, part], target, objects[0] if objects else None)
 
     def on_validation_epoch_end(self) -> None:
         """Compute the scores of the epoch.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volseg_core.tasks import HEAD_ARRAYS
 from volseg_core.training.targets import in_unit, predicted_class, probabilities
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from volseg_core.model import HeadSpec
 
 Array = np.ndarray[Any, Any]
-
-_VALUES = {"regression": "values"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Scorer:
         if self.head.of_classes:
             given["classes"] = predicted_class(task, output).cpu().numpy()
         if not self.head.of_classes or any(descriptor.inputs != "classes" for descriptor, _ in self.metrics):
-            given[_VALUES.get(task, "probabilities")] = _channels_first(in_unit(self.head, probabilities(task, output)))
+            given[HEAD_ARRAYS[task][-1]] = _channels_first(in_unit(self.head, probabilities(task, output)))
         return {"classes": given["probabilities"], **given} if task == "multilabel" else given
 
     def _truth(self, target: Tensor) -> tuple[Array, Array]:

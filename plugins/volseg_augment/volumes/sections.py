@@ -5,6 +5,7 @@ Lee et al. 2017 (arXiv:1706.00120) train with misaligned, missing and out-of-foc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def some(random: np.random.Generator, depth: int, most: int) -> slice:
     return slice(start, start + count)
 
 
-class Defect:
+class Defect(ABC):
     """A change of grey values of some sections."""
 
     def __call__(self, box: Box, random: np.random.Generator) -> Box:
@@ -35,9 +36,9 @@ class Defect:
         self.spoil(box.sections(image), box, random)
         return replace(box, image=image)
 
+    @abstractmethod
     def spoil(self, sections: Image, box: Box, random: np.random.Generator) -> None:
         """Change an image (C, sections, rows, columns) in place."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

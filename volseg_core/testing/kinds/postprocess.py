@@ -10,7 +10,8 @@ from volseg_core.prediction.blockwise import OVERLAP, Layer, Running, apply_step
 from volseg_core.prediction.scratch import Scratch
 from volseg_core.progress import Silent
 from volseg_core.recipe import ComponentUse
-from volseg_core.recipe.steps import INSTANCES, LABELS, PROBABILITIES, SAME, Step
+from volseg_core.recipe.steps import SAME, Step
+from volseg_core.tasks import INSTANCES, LABELS, PROBABILITIES
 from volseg_core.testing.findings import rules
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from volseg_core.prediction.scratch import Scratch
 from volseg_core.provenance import made_with, write_json
 from volseg_core.recipe import ComponentUse
 from volseg_core.recipe.resolve import resolve_component
-from volseg_core.recipe.steps import INSTANCES, LABELS, PROBABILITIES, VALUES, link_steps
+from volseg_core.recipe.steps import link_steps
+from volseg_core.tasks import INSTANCES, LABELS, PROBABILITIES, VALUES
 from volseg_core.volume import ClassMap
 from volseg_core.volume.grid import pieces
 from volseg_core.volume.labels import IGNORED, class_names, find_ids

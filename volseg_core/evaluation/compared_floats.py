@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.compared import Piece, as_image, ignored_ids, read_planes
 from volseg_core.errors import DataError
+from volseg_core.evaluation.compared import Piece, as_image, ignored_ids, read_planes
 from volseg_core.volume.labels import class_names
 
 if TYPE_CHECKING:

@@ -6,13 +6,12 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from volseg_core.errors import UsageError
+from volseg_core.tasks import CLASS_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from volseg_core.api import Metric
-
-CLASS_TASKS = {"multiclass", "binary"}
 
 
 class Comparison(Enum):
@@ -77,9 +76,9 @@ def comparison_of(metrics: Sequence[Metric], *, floats: bool) -> Comparison:
 
 def check_serves(metric: Metric, comparison: Comparison) -> None:
     """Raise a UsageError unless a metric can compare what is to be compared."""
-    tasks = {comparison.task} if comparison is not Comparison.CLASSES else CLASS_TASKS
+    tasks = CLASS_TASKS if comparison is Comparison.CLASSES else (comparison.task,)
     fits = (
-        not (metric.tasks and not tasks & set(metric.tasks))
+        (not metric.tasks or bool({*tasks} & {*metric.tasks}))
         and (metric.truth == "instances") == (comparison is Comparison.MAPS)
         and (metric.inputs == "values") == (comparison is Comparison.VALUES)
         and not (metric.inputs == "probabilities" and comparison is Comparison.INSTANCES)
@@ -96,6 +95,6 @@ def _scored(metric: Metric) -> str:
         return Comparison.VALUES.value
     if metric.truth == "instances":
         return Comparison.MAPS.value
-    if not metric.tasks or CLASS_TASKS & set(metric.tasks):
+    if not metric.tasks or {*CLASS_TASKS} & {*metric.tasks}:
         return Comparison.CLASSES.value
     return "instances" if "instance" in metric.tasks else f"the task {', '.join(metric.tasks)}"

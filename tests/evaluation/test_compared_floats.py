@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from volseg_core.compared_floats import ComparedChannels, ComparedMaps, ComparedValues
 from volseg_core.data.files import VolumeSource, open_volume
+from volseg_core.evaluation.compared_floats import ComparedChannels, ComparedMaps, ComparedValues
 from volseg_core.registry import load_registry
 
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from volseg_core.api import Metric
 from volseg_core.catalog import blame
-from volseg_core.compared import SLAB, ComparedClasses, ComparedInstances, slabs
-from volseg_core.compared_floats import ComparedChannels, ComparedMaps, ComparedValues
-from volseg_core.comparison import Comparison, asked, check_serves, comparison_of
 from volseg_core.data.files import Reference, VolumeLike, VolumeSource, open_volume
 from volseg_core.errors import DataError, UsageError, VolsegError
+from volseg_core.evaluation.compared import SLAB, ComparedClasses, ComparedInstances, slabs
+from volseg_core.evaluation.compared_floats import ComparedChannels, ComparedMaps, ComparedValues
+from volseg_core.evaluation.comparison import Comparison, asked, check_serves, comparison_of
 from volseg_core.recipe.resolve import resolve_component
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 
 import volseg_core
 from volseg_core.api import ArraySpec, Metric
-from volseg_core.comparison import Comparison, check_serves
 from volseg_core.data.files import default_params, writer_for
 from volseg_core.errors import DataError, PluginError, RecipeErrors, UsageError
+from volseg_core.evaluation.comparison import Comparison, check_serves
 from volseg_core.registry import load_registry
 from volseg_core.volume import Grid, Volume
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from volseg_core.compared import ComparedClasses, ComparedInstances, slabs
 from volseg_core.data.files import VolumeSource, open_volume
 from volseg_core.errors import DataError
+from volseg_core.evaluation.compared import ComparedClasses, ComparedInstances, slabs
 from volseg_core.registry import load_registry
 
 

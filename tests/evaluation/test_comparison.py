@@ -3,8 +3,8 @@
 import pytest
 
 from volseg_core.api import Metric
-from volseg_core.comparison import Comparison, asked, check_serves, comparison_of
 from volseg_core.errors import UsageError
+from volseg_core.evaluation.comparison import Comparison, asked, check_serves, comparison_of
 
 
 def metric(**fields: object) -> Metric:

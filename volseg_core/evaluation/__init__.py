@@ -1,0 +1,1 @@
+"""Evaluation: what two volumes hold -> pieces -> metrics -> scores."""
