@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from volseg_core.api import Metric, Param
 
-_LICENCE = "Apache-2.0"
-_TASKS = ("multiclass", "binary", "instance")
 _FOREGROUND = Param(
     "str?", None, "Name of the only class that forms objects (the inside of cells); null is every class but class 0."
 )
@@ -24,90 +24,82 @@ _MAPS = {
     "foreground": Param("str?", None, "Channel that says where objects are; boundaries are taken off it."),
 }
 
-ADAPTED_RAND = Metric(
-    name="adapted-rand",
-    target="volseg_metrics.partition:AdaptedRand",
-    summary="Adapted Rand error of objects (connected parts of a class, or instance ids), with precision and recall.",
-    params={"foreground": _FOREGROUND},
-    aliases=("arand",),
+_of_objects = partial(
+    Metric,
     wants=("classes", "task"),
-    tasks=_TASKS,
-    licence=_LICENCE,
-    citation="doi:10.3389/fnana.2015.00142",
-    better="lower",
-    outputs=("adapted-rand", "adapted-rand/precision", "adapted-rand/recall"),
+    tasks=("multiclass", "binary", "instance"),
+    licence="Apache-2.0",
     streaming=False,
 )
-
-VARIATION_OF_INFORMATION = Metric(
-    name="variation-of-information",
-    target="volseg_metrics.partition:VariationOfInformation",
-    summary="Variation of information of objects in bits, with its parts split and merge.",
-    params={"foreground": _FOREGROUND},
-    aliases=("voi",),
-    wants=("classes", "task"),
-    tasks=_TASKS,
-    licence=_LICENCE,
-    citation="doi:10.1016/j.jmva.2006.11.013",
-    better="lower",
-    outputs=("variation-of-information", "variation-of-information/split", "variation-of-information/merge"),
-    streaming=False,
-)
-
-AVERAGE_PRECISION = Metric(
-    name="average-precision",
-    target="volseg_metrics.detection:AveragePrecision",
-    summary="Objects found at overlaps of 0.5 to 0.95: TP / (TP + FP + FN), with precision, recall and F1.",
-    params={"overlaps": _OVERLAPS, "min_size": _MIN_SIZE, "foreground": _FOREGROUND},
-    aliases=("ap",),
-    wants=("classes", "task"),
-    tasks=_TASKS,
-    licence=_LICENCE,
-    citation="doi:10.1038/s41592-019-0612-7",
-    better="higher",
-    outputs=("average-precision", "average-precision/precision", "average-precision/recall", "average-precision/f1"),
-    streaming=False,
-)
-
-PANOPTIC_QUALITY = Metric(
-    name="panoptic-quality",
-    target="volseg_metrics.detection:PanopticQuality",
-    summary="Panoptic quality of objects, with its factors segmentation (SQ) and recognition (RQ).",
-    params={"min_size": _MIN_SIZE, "foreground": _FOREGROUND},
-    aliases=("pq",),
-    wants=("classes", "task"),
-    tasks=_TASKS,
-    licence=_LICENCE,
-    citation="doi:10.1109/CVPR.2019.00963",
-    better="higher",
-    outputs=("panoptic-quality", "panoptic-quality/segmentation", "panoptic-quality/recognition"),
-    streaming=False,
-)
-
-BOUNDARY_ADAPTED_RAND = Metric(
-    name="boundary-adapted-rand",
-    target="volseg_metrics.maps:BoundaryAdaptedRand",
-    summary="Adapted Rand error of the objects that each channel's boundary map makes at a fixed threshold.",
-    params=_MAPS,
+_of_maps = partial(
+    Metric,
     wants=("classes",),
     tasks=("multilabel",),
-    licence=_LICENCE,
-    citation="doi:10.3389/fnana.2015.00142",
-    better="lower",
-    outputs=("boundary-adapted-rand", "boundary-adapted-rand/precision", "boundary-adapted-rand/recall"),
+    licence="Apache-2.0",
     inputs="probabilities",
     truth="instances",
     streaming=False,
 )
 
-BOUNDARY_AVERAGE_PRECISION = Metric(
+ADAPTED_RAND = _of_objects(
+    name="adapted-rand",
+    target="volseg_metrics.partition:AdaptedRand",
+    summary="Adapted Rand error of objects (connected parts of a class, or instance ids), with precision and recall.",
+    params={"foreground": _FOREGROUND},
+    aliases=("arand",),
+    citation="doi:10.3389/fnana.2015.00142",
+    better="lower",
+    outputs=("adapted-rand", "adapted-rand/precision", "adapted-rand/recall"),
+)
+
+VARIATION_OF_INFORMATION = _of_objects(
+    name="variation-of-information",
+    target="volseg_metrics.partition:VariationOfInformation",
+    summary="Variation of information of objects in bits, with its parts split and merge.",
+    params={"foreground": _FOREGROUND},
+    aliases=("voi",),
+    citation="doi:10.1016/j.jmva.2006.11.013",
+    better="lower",
+    outputs=("variation-of-information", "variation-of-information/split", "variation-of-information/merge"),
+)
+
+AVERAGE_PRECISION = _of_objects(
+    name="average-precision",
+    target="volseg_metrics.detection:AveragePrecision",
+    summary="Objects found at overlaps of 0.5 to 0.95: TP / (TP + FP + FN), with precision, recall and F1.",
+    params={"overlaps": _OVERLAPS, "min_size": _MIN_SIZE, "foreground": _FOREGROUND},
+    aliases=("ap",),
+    citation="doi:10.1038/s41592-019-0612-7",
+    better="higher",
+    outputs=("average-precision", "average-precision/precision", "average-precision/recall", "average-precision/f1"),
+)
+
+PANOPTIC_QUALITY = _of_objects(
+    name="panoptic-quality",
+    target="volseg_metrics.detection:PanopticQuality",
+    summary="Panoptic quality of objects, with its factors segmentation (SQ) and recognition (RQ).",
+    params={"min_size": _MIN_SIZE, "foreground": _FOREGROUND},
+    aliases=("pq",),
+    citation="doi:10.1109/CVPR.2019.00963",
+    better="higher",
+    outputs=("panoptic-quality", "panoptic-quality/segmentation", "panoptic-quality/recognition"),
+)
+
+BOUNDARY_ADAPTED_RAND = _of_maps(
+    name="boundary-adapted-rand",
+    target="volseg_metrics.maps:BoundaryAdaptedRand",
+    summary="Adapted Rand error of the objects that each channel's boundary map makes at a fixed threshold.",
+    params=_MAPS,
+    citation="doi:10.3389/fnana.2015.00142",
+    better="lower",
+    outputs=("boundary-adapted-rand", "boundary-adapted-rand/precision", "boundary-adapted-rand/recall"),
+)
+
+BOUNDARY_AVERAGE_PRECISION = _of_maps(
     name="boundary-average-precision",
     target="volseg_metrics.maps:BoundaryAveragePrecision",
     summary="Average precision of the objects that each channel's boundary map makes at a fixed threshold.",
     params={**_MAPS, "overlaps": _OVERLAPS, "min_size": _MIN_SIZE},
-    wants=("classes",),
-    tasks=("multilabel",),
-    licence=_LICENCE,
     citation="doi:10.1038/s41592-019-0612-7",
     better="higher",
     outputs=(
@@ -116,9 +108,6 @@ BOUNDARY_AVERAGE_PRECISION = Metric(
         "boundary-average-precision/recall",
         "boundary-average-precision/f1",
     ),
-    inputs="probabilities",
-    truth="instances",
-    streaming=False,
 )
 
 OBJECTS = [
