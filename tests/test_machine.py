@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from volseg_core.errors import ResourceError, UsageError
 from volseg_core.machine import cpu_count, cpu_quota, memory_available, shared_memory, thread_count, torch_device
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GIB = 2**30
 
@@ -85,6 +86,16 @@ def test_memory_is_unknown_where_the_system_does_not_say(tmp_path: Path) -> None
 def test_this_machine_has_memory() -> None:
     assert (memory_available() or 0) > 0
     assert shared_memory() is None or shared_memory() >= 0
+
+
+@pytest.mark.parametrize("length", [10, 100])
+def test_sockets_need_a_folder_with_a_short_path(length: int) -> None:
+    code = "from volseg_core.machine import socket_fault; print(socket_fault())"
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        folder = Path(short) / ("a" * length)
+        folder.mkdir()
+        told = subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(folder)})
+    assert (told != b"\n") == (length == 100)
 
 
 def test_the_cpu_can_always_be_had() -> None:

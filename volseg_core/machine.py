@@ -81,6 +81,21 @@ def shared_memory() -> int | None:
         return None
 
 
+def socket_fault() -> str:
+    """Return why processes cannot hand each other arrays, or an empty string.
+
+    Data workers do so through sockets in the folder of temporary files, whose path may be too long for one (107
+    characters with the socket's own name on Linux). They would wait for ever without a word.
+    """
+    from multiprocessing.connection import Listener
+
+    try:
+        Listener(family="AF_UNIX").close()
+    except OSError as error:
+        return str(error)
+    return ""
+
+
 def importable(name: str) -> bool:
     """Return whether a package is installed, without importing it."""
     from importlib.util import find_spec

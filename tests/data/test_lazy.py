@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import multiprocessing.util
 import pickle
 import tempfile
 import tracemalloc
@@ -32,7 +33,8 @@ SHAPE = (24, 20, 28)
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files."""
+    """The folder of temporary files; the sockets of data workers stay in a short one that outlives the test."""
+    multiprocessing.util.get_temp_dir()
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

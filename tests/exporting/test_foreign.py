@@ -124,7 +124,7 @@ def test_values_of_a_file_are_its_output(tmp_path, volume):
     found = volseg_core.predict(path, volume, recipe=recipe, device="cpu").arrays
     assert list(found) == ["values"]
     np.testing.assert_allclose(found["values"][1], 2 * volume - 1, atol=1e-5)
-    (head,) = adopt(path, resolve_recipe(REGISTRY, recipe)).spec.heads
+    (head,) = adopt(REGISTRY.catalog, path, resolve_recipe(REGISTRY, recipe)).spec.heads
     assert (head.classes.names, head.offset, head.scale) == (("channel 0", "channel 1"), (), ())
 
 
@@ -138,7 +138,7 @@ def test_one_output_is_not_for_several_heads(tmp_path):
     path = write_threshold(tmp_path / "m.onnx", classes=2)
     recipe = {"extends": "volseg/slices", "heads": {"a": {}, "b": {"task": "binary"}}}
     with pytest.raises(UsageError) as caught:
-        adopt(path, resolve_recipe(REGISTRY, recipe))
+        adopt(REGISTRY.catalog, path, resolve_recipe(REGISTRY, recipe))
     assert str(caught.value) == f"{path}: has one output, but the recipe has 2 heads. Give one head."
 
 
@@ -146,4 +146,4 @@ def test_a_recipe_that_names_other_channels_is_refused(tmp_path):
     path = write_threshold(tmp_path / "m.onnx", classes=2)
     recipe = {"extends": "volseg/slices", "task": "multilabel", "loss": None, "classes": ["a", "b", "c"]}
     with pytest.raises(UsageError, match="gives 2 classes, but the recipe names 3"):
-        adopt(path, resolve_recipe(REGISTRY, recipe))
+        adopt(REGISTRY.catalog, path, resolve_recipe(REGISTRY, recipe))

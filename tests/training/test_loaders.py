@@ -80,5 +80,12 @@ def test_workers_fit_into_shared_memory_unless_their_number_is_given(monkeypatch
     assert all("docker run --shm-size 1g" in line for line in warned)
 
 
+def test_workers_that_could_hand_over_nothing_are_not_started(monkeypatch, caplog):
+    monkeypatch.setattr(loaders, "socket_fault", lambda: "AF_UNIX path too long")
+    with caplog.at_level(logging.WARNING, logger="volseg"):
+        assert loaders._workers(TrainBlock(workers=4), "cpu", MIB) == 0
+    assert "AF_UNIX path too long); using none. Set TMPDIR to a folder with a shorter path." in caplog.text
+
+
 def test_without_a_gpu_no_worker_takes_the_network_s_cores():
     assert loaders._workers(TrainBlock(), "cpu", MIB) == 0

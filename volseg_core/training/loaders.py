@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 from volseg_core.data.cover import GridPlaces, GridPlan
 from volseg_core.data.validation import ValidationDataset, validation_windows
 from volseg_core.data.windows import BatchPlan, Group, WindowDataset, window_groups, with_turns
-from volseg_core.machine import cpu_count, shared_memory
+from volseg_core.machine import cpu_count, shared_memory, socket_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,6 +132,13 @@ def _workers(rule: TrainBlock, device: str, batch: int) -> int:
     """
     automatic = min(8, cpu_count() - 1) if device == "cuda" else 0
     wanted = automatic if rule.workers == "auto" else rule.workers
+    fault = socket_fault() if wanted else ""
+    if fault:
+        log.warning(
+            "data workers need sockets in %s, which cannot be made (%s); using none. %s",
+            tempfile.gettempdir(), fault, "Set TMPDIR to a folder with a shorter path.",
+        )  # fmt: skip
+        return 0
     free = shared_memory()
     fitting = wanted if free is None else int(free // (_AHEAD * batch))
     if fitting >= wanted:
