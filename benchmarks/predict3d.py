@@ -129,7 +129,7 @@ def own(network: str, volume: str, overlap: str, wanted: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         registry = local_registry(folder)
-        model = write_model(registry, folder, network)
+        model = write_model(registry, folder, network, wanted)
         small = np.random.default_rng(0).integers(0, 256, (32, 64, 64), dtype=np.uint8)
         settings = ["predict.window=[32, 64, 64]", f"predict.overlap={overlap}"]
 
@@ -151,12 +151,15 @@ def local_registry(folder: Path) -> Registry:
     return load_registry(folder / "registry.yaml")
 
 
-def write_model(registry: Registry, folder: Path, network: str) -> Path:
-    """Write a model of one foreground class: the U-Net that all tools get, or the network that costs nothing."""
+def write_model(registry: Registry, folder: Path, network: str, wanted: str = "labels") -> Path:
+    """Write a model of one channel: the U-Net that all tools get, or the network that costs nothing.
+
+    As in the other tools its sigmoid is what is written as probabilities: the task is then multilabel.
+    """
+    task = ("binary", 2) if wanted == "labels" else ("multilabel", 1)
     chosen: Sequence[str] = ["model.use=free"] if network == "sigmoid" else ["model.use=unet3d", "model.f_maps=16"]
-    return write_random(
-        registry, folder / "model.safetensors", "patches", 2, ["task=binary", "loss=[bce]", *chosen]
-    ).path
+    given = [f"task={task[0]}", "loss=[bce]", "metrics=[soft-dice]", *chosen]
+    return write_random(registry, folder / "model.safetensors", "patches", task[1], given).path
 
 
 def write_network(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from volseg_core.volume import CHUNK
 from volseg_formats.metadata import kept, to_text
 from volseg_formats.sink import StagedSink, checked_specs
 from volseg_formats.staging import Staging
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from volseg_core.api import ArraySpec
     from volseg_formats.layout import Box
 
-_CHUNK = 64  # voxels along z, y and x: any box of blocks of that size touches whole chunks
-_CACHE = 64 * 2**20  # bytes of chunks kept open, so that neighbouring boxes do not compress a chunk twice
+_CACHE = 16 * 2**20  # bytes of chunks kept open, so that small boxes beside one another do not compress a chunk twice
 _FILTERS: dict[str, dict[str, Any]] = {
     "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
     "lzf": {"compression": "lzf", "shuffle": True},
@@ -62,7 +62,7 @@ class Hdf5Writer:
 
     def _dataset(self, file: h5py.File, name: str, spec: ArraySpec, attributes: Mapping[str, Any]) -> h5py.Dataset:
         chunks = tuple(
-            1 if axis in "cn" else min(size, _CHUNK) for axis, size in zip(spec.axes, spec.shape, strict=True)
+            1 if axis in "cn" else min(size, CHUNK) for axis, size in zip(spec.axes, spec.shape, strict=True)
         )
         made = file.create_dataset(
             name, shape=spec.shape, dtype=np.dtype(spec.dtype), chunks=chunks, **_FILTERS[self.compression]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from volseg_core.model import HeadSpec, ModelSpec
-from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
+from volseg_core.prediction.arrays import Memory, Merges, Streamed, array_specs, asked_arrays
 from volseg_core.prediction.plan import Plan
 from volseg_core.recipe import PredictBlock
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, View
@@ -109,3 +111,25 @@ def test_each_merge_gets_its_share_and_writes_under_its_name():
     np.testing.assert_allclose(sink.arrays["depth_values"], wanted[4:], rtol=1e-5, atol=1e-3)
     assert sink.arrays["depth_values"].dtype == np.float32
     assert sink.arrays["rims_probabilities"].dtype == np.float16
+
+
+@given(st.lists(st.integers(1, 150), min_size=1, max_size=6), st.data())
+def test_planes_that_come_in_order_give_what_the_whole_volume_gives(counts, data):
+    shape, made = (sum(counts), 3, 4), plan(*HEADS, wanted=("labels", "confidence"))
+    view = np.random.default_rng(data.draw(st.integers(0, 9))).random((5, *shape)).astype(np.float32)
+    view[1] = 1 - view[0]
+    written = []
+    for streamed in (False, True):
+        states = [mean(task=head.task, wanted=made.wanted_of(head)) for head in HEADS]
+        merges, sink = Merges(made, states), Memory(array_specs(made, shape))
+        receiver = Streamed(merges, sink) if streamed else merges
+        receiver.start(shape, made.results, 1)
+        at = 0
+        for count in counts:
+            receiver.add(view[:, at : at + count], (slice(at, at + count), slice(0, 3), slice(0, 4)), 0)
+            at += count
+        if not streamed:
+            merges.write(*whole_volume(shape), sink)
+        written.append(sink.arrays)
+    for name, values in written[0].items():
+        np.testing.assert_array_equal(written[1][name], values)

@@ -76,6 +76,14 @@ def test_number_of_views_and_their_weight(merge, rule, axes, views, weight):
     assert (len(plan.views), plan.total_weight) == (views, weight)
 
 
+@pytest.mark.parametrize(
+    ("views", "in_order"),
+    [(["z"], True), (["z,-x,y"], True), (["-z,y,x"], False), (["y"], False), (["z", "y"], False)],
+)
+def test_planes_come_in_order_from_one_view_along_z(merge, views, in_order):
+    assert plan_of(merge, views=views).in_order is in_order
+
+
 def test_a_single_image_is_only_sliced_along_z(merge):
     """A 2D image, and a stack of independent ones, are never sliced across."""
     assert {view.axis for view, _ in plan_of(merge, shape=(1, 64, 64), quality="high").views} == {0}

@@ -12,7 +12,7 @@ from volseg_core.api import MergeResult
 from volseg_core.errors import ResourceError
 from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.prediction.plan import Plan
-from volseg_core.prediction.segment import Segmenter, slabs, softmax
+from volseg_core.prediction.segment import Segmenter, softmax
 from volseg_core.recipe import PredictBlock
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule, preset
 
@@ -22,11 +22,6 @@ def test_softmax_in_numpy_and_torch():
     expected = torch.softmax(torch.from_numpy(logits), 1)
     np.testing.assert_allclose(softmax(logits), expected.numpy(), atol=1e-6)
     torch.testing.assert_close(softmax(torch.from_numpy(logits)), expected, atol=1e-6, rtol=0)
-
-
-def test_slabs_cover_every_plane_once():
-    planes = [z for slab in slabs((37, 1000, 1000)) for z in range(slab.start, slab.stop)]
-    assert planes == list(range(37))
 
 
 class Recorder:

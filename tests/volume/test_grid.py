@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from volseg_core.errors import DataError
 from volseg_core.volume import Grid, Volume, to_czyx
-from volseg_core.volume.grid import check_finite, pieces
+from volseg_core.volume.grid import CHUNK, check_finite, pieces, whole_chunks
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,16 @@ def test_pieces_cover_every_voxel_once_and_keep_their_size(shape: Any, voxels: A
     for box in pieces(shape, voxels):
         seen[box] += 1
         assert seen[box].size <= max(voxels, np.prod(shape[2:]))
+    assert (seen == 1).all()
+
+
+@given(shape=st.tuples(*[st.integers(1, 200)] * 2, st.integers(1, 3)), voxels=st.sampled_from([1, 20_000, 1 << 20]))
+def test_whole_chunks_cover_every_voxel_once_and_share_no_chunk(shape: Any, voxels: Any) -> None:
+    seen = np.zeros(shape, int)
+    for box in whole_chunks(shape, voxels):
+        seen[box] += 1
+        assert all(part.start % CHUNK == 0 for part in box)
+        assert seen[box].size <= max(voxels, CHUNK * CHUNK * shape[2])
     assert (seen == 1).all()
 
 

@@ -18,15 +18,15 @@ import numpy as np
 
 from volseg_core.errors import ResourceError
 from volseg_core.machine import memory_available
+from volseg_core.volume.grid import whole_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from volseg_core.data.files import VolumeSource
 
     Array = np.ndarray[Any, Any]
 
-_DEEP = 64
 """Planes that are read together at least: what is stored in chunks is then read about once."""
 _BYTES = 1 << 28
 _SHARE = 2
@@ -76,18 +76,10 @@ def held(source: VolumeSource, *, lazy: bool) -> Array:
     if not lazy or source.reader is None:
         return np.ascontiguousarray(source.read())
     copy = mapped((source.channels, *source.shape), source.dtype)
-    for z, y in _slabs(source):
+    bytes_each = source.channels * source.dtype.itemsize
+    for z, y in whole_chunks(source.shape, _BYTES // bytes_each):
         copy[:, z, y] = source.read((z, y, slice(0, source.shape[2])))
     return copy
-
-
-def _slabs(source: VolumeSource) -> Iterator[tuple[slice, slice]]:
-    depth, height, width = source.shape
-    row = min(_DEEP, depth) * width * source.channels * source.dtype.itemsize
-    rows = max(_DEEP, _BYTES // row // _DEEP * _DEEP)
-    for z in range(0, depth, _DEEP):
-        for y in range(0, height, rows):
-            yield slice(z, min(z + _DEEP, depth)), slice(y, min(y + rows, height))
 
 
 def too_large(sizes: Sequence[int]) -> bool:

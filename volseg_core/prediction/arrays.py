@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from volseg_core.api import ArraySpec
-from volseg_core.prediction.segment import slabs, to_numpy
+from volseg_core.prediction.segment import to_numpy
+from volseg_core.volume import CHUNK
+from volseg_core.volume.blocks import Block
+from volseg_core.volume.grid import whole_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from volseg_core.model import HeadSpec
     from volseg_core.prediction.plan import Plan
     from volseg_core.prediction.postprocess import Held
-    from volseg_core.volume.blocks import Block
 
 
 class Memory:
@@ -97,19 +99,56 @@ class Merges:
             write_result(state, head, block, self.plan.wanted_of(head), sink)
 
 
+class Streamed:
+    """A receiver of one view whose planes come in their order: merges hold a slab of them, which is written when full.
+
+    Their state does not grow with the depth of the volume.
+    """
+
+    def __init__(self, merges: Merges, sink: Sink | Memory | Held) -> None:
+        self._merges, self._sink = merges, sink
+
+    def start(self, shape: tuple[int, int, int], classes: int, views: int) -> None:
+        """Begin a volume of ``(Z, Y, X)`` voxels."""
+        self._shape, self._announced = shape, (classes, views)
+        self._begin(0)
+
+    def add(self, probabilities: Any, where: tuple[slice, ...], view: int, weight: int = 1) -> None:
+        """Give the merges the next planes ``(C, *box)``, and write the slabs that they fill."""
+        first, at = where[0].start, where[0].start
+        while at < where[0].stop:
+            slab = self._slab
+            end = min(where[0].stop, slab.stop)
+            box = (slice(at - slab.start, end - slab.start), *where[1:])
+            self._merges.add(probabilities[:, at - first : end - first], box, view, weight)
+            if end == slab.stop:
+                planes = (slab, slice(0, self._shape[1]), slice(0, self._shape[2]))
+                self._merges.write(Block(0, planes, planes), self._sink)
+                self._begin(end)
+            at = end
+
+    def _begin(self, start: int) -> None:
+        depth, height, width = self._shape
+        self._slab = slice(start, min(start + CHUNK, depth))
+        if start < depth:
+            self._merges.start((self._slab.stop - start, height, width), *self._announced)
+
+
 def write_result(
     merge: MergeState, head: HeadSpec, block: Block, wanted: Sequence[str], sink: Sink | Memory | Held
 ) -> None:
-    """Write a finished block slab by slab: no array of the whole block is made beside the merge's state."""
-    inside = block.inside()
-    core = block.core
-    shape = (core[0].stop - core[0].start, core[1].stop - core[1].start, core[2].stop - core[2].start)
-    for slab in slabs(shape):
-        box = (slice(inside[0].start + slab.start, inside[0].start + slab.stop), inside[1], inside[2])
-        where = (slice(core[0].start + slab.start, core[0].start + slab.stop), core[1], core[2])
+    """Write a finished block piece by piece: no array of the whole block is made beside the merge's state."""
+    inside, core = block.inside(), block.core
+    for planes, rows in whole_chunks([part.stop - part.start for part in core]):
+        box = (_moved(planes, inside[0].start), _moved(rows, inside[1].start), inside[2])
+        where = (_moved(planes, core[0].start), _moved(rows, core[1].start), core[2])
         result = merge.result(box, wanted)
         for name, values in _values(result, head, wanted).items():
             sink.write(head.array(name), (slice(0, values.shape[0]), *where) if values.ndim == 4 else where, values)  # noqa: PLR2004
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
 
 
 def _values(result: MergeResult, head: HeadSpec, wanted: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:

@@ -20,7 +20,7 @@ from volseg_core.recipe.resolve import resolve_component
 from volseg_core.recipe.steps import link_steps
 from volseg_core.tasks import INSTANCES, LABELS, PROBABILITIES, VALUES
 from volseg_core.volume import ClassMap
-from volseg_core.volume.grid import pieces
+from volseg_core.volume.grid import whole_chunks
 from volseg_core.volume.labels import IGNORED, class_names, find_ids
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _kinds(source: VolumeSource, *, instances: bool) -> tuple[str, ...]:
 def _classes(source: VolumeSource) -> ClassMap:
     """Return the classes of labels: the ids that there are, 0 for the background among them; negative ones are none."""
     found: set[int] = {0}
-    for planes, rows in pieces(source.shape):
+    for planes, rows in whole_chunks(source.shape):
         found.update(find_ids(source.read((planes, rows, slice(0, source.shape[2])))[0], source.grid.source))
     ignored = tuple(item for item in found if item < 0)
     return ClassMap.of_ids(found, class_names(source.attributes), ignored)
@@ -160,7 +160,7 @@ def _objects(source: VolumeSource, box: Box) -> Array:
 
 def _largest(source: VolumeSource) -> int:
     found = 0
-    for planes, rows in pieces(source.shape):
+    for planes, rows in whole_chunks(source.shape):
         found = max(found, int(source.read((planes, rows, slice(0, source.shape[2]))).max()))
     return found
 

@@ -68,6 +68,12 @@ class Plan:
         return {"views": views, "classes": names, "wanted": wanted, "task": head.task}
 
     @property
+    def in_order(self) -> bool:
+        """Whether there is one view, which gives the planes of the volume one after the other along z."""
+        view = self.views[0][0]
+        return len(self.views) == 1 and view.axis == 0 and not view.flips[0]
+
+    @property
     def unit(self) -> str:
         """What progress counts."""
         return "slices" if self.spec.dims == SLICES else "windows"

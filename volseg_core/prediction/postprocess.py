@@ -10,8 +10,8 @@ import numpy as np
 from volseg_core.api import ArraySpec, Merge
 from volseg_core.errors import UsageError
 from volseg_core.prediction.blockwise import Layer, Running, apply_step
-from volseg_core.prediction.segment import slabs
 from volseg_core.tasks import INSTANCES, LABELS, array_name
+from volseg_core.volume.grid import whole_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,11 +102,10 @@ def check_merge(steps: Sequence[Step], merge: ComponentUse) -> None:
 
 
 def write_layers(layers: Mapping[str, Layer], sink: Sink | Memory) -> None:
-    """Write arrays slab by slab."""
+    """Write arrays piece by piece."""
     for name, layer in layers.items():
-        _, height, width = layer.shape
-        for planes in slabs(layer.shape):
-            box = (planes, slice(0, height), slice(0, width))
+        for planes, rows in whole_chunks(layer.shape):
+            box = (planes, rows, slice(0, layer.shape[2]))
             sink.write(name, box, layer.read(box))
 
 

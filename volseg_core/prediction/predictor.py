@@ -15,7 +15,7 @@ from volseg_core.data.files import VolumeLike, VolumeSource, default_params, ope
 from volseg_core.errors import DataError, Interrupted, UsageError
 from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
-from volseg_core.prediction.arrays import Memory, Merges, array_specs, asked_arrays
+from volseg_core.prediction.arrays import Memory, Merges, Streamed, array_specs, asked_arrays
 from volseg_core.prediction.plan import Plan, check_input, make_plan
 from volseg_core.prediction.postprocess import Chain, Held, check_merge
 from volseg_core.prediction.regrid import Regrid, regridded, stored_specs
@@ -184,8 +184,12 @@ class Job:
                 segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
 
                 def segment(block: Block) -> None:
-                    segmenter.block(data[(slice(None), *block.outer)], merges)
-                    merges.write(block, held or sink)
+                    part = data[(slice(None), *block.outer)]
+                    if self.plan.in_order:
+                        segmenter.block(part, Streamed(merges, held or sink))
+                    else:
+                        segmenter.block(part, merges)
+                        merges.write(block, held or sink)
 
                 serial(segment, whole_volume(source.shape))
             if held is not None:

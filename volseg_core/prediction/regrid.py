@@ -9,7 +9,7 @@ import numpy as np
 
 from volseg_core.data.files import VolumeSource
 from volseg_core.prediction.arrays import Memory
-from volseg_core.prediction.segment import slabs
+from volseg_core.volume.grid import whole_chunks
 from volseg_core.volume.resample import resample, resampled_shape
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ class Regrid(Memory):
         for name, array in self.arrays.items():
             channels = array if array.ndim == len("czyx") else array[np.newaxis]
             back = resample(channels, self._shape, linear=array.dtype.kind == "f")
-            for planes in slabs(self._shape):
-                where = (planes, *(slice(0, size) for size in self._shape[1:]))
+            for planes, rows in whole_chunks(self._shape):
+                where = (planes, rows, slice(0, self._shape[2]))
                 box: tuple[Any, ...] = (slice(0, len(back)), *where) if array.ndim == len("czyx") else where
-                self._sink.write(name, box, back[:, planes] if array.ndim == len("czyx") else back[0, planes])
+                self._sink.write(name, box, back[box] if array.ndim == len("czyx") else back[0][box])
         self._sink.commit()
         self.arrays = getattr(self._sink, "arrays", {})
 

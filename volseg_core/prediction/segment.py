@@ -209,13 +209,6 @@ def _device(array: Any) -> Any:
     return device(array)
 
 
-def slabs(shape: tuple[int, int, int], voxels: int = 1_000_000) -> Iterator[slice]:
-    """Yield runs of planes along z with about ``voxels`` voxels, for writing results piece by piece."""
-    planes = max(1, voxels // max(1, shape[1] * shape[2]))
-    for start in range(0, shape[0], planes):
-        yield slice(start, min(start + planes, shape[0]))
-
-
 def to_numpy(array: Any) -> np.ndarray[Any, Any]:
     """Return an array of any namespace and device as numpy."""
     return np.asarray(array.cpu() if hasattr(array, "cpu") else array)

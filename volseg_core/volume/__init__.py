@@ -1,6 +1,6 @@
 """Geometry of volumes: the array with its grid, views, windows and normalisation. Pure functions of arrays."""
 
-from volseg_core.volume.grid import Grid, Volume, to_czyx
+from volseg_core.volume.grid import CHUNK, Grid, Volume, to_czyx
 from volseg_core.volume.labels import ClassMap, ClassName
 from volseg_core.volume.normalise import Normalisation
 from volseg_core.volume.views import PRESETS, View, box_preset, preset, symmetries
@@ -8,6 +8,7 @@ from volseg_core.volume.windows import BOXES, SLICES, SizeRule, Tiling, mirrored
 
 __all__ = [
     "BOXES",
+    "CHUNK",
     "PRESETS",
     "SLICES",
     "ClassMap",

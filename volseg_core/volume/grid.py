@@ -17,6 +17,8 @@ Spacing = tuple[float, float, float]
 
 PIECE = 1 << 22
 """Voxels that whole-volume passes look at together: their temporaries stay below some 32 MB."""
+CHUNK = 64
+"""Edge of the chunks of arrays that are written, where the format has any."""
 _DEFAULT_AXES = {2: "yx", 3: "zyx", 4: "czyx"}
 
 
@@ -117,6 +119,18 @@ def pieces(shape: Sequence[int], voxels: int = PIECE) -> Iterator[tuple[slice, s
     for z in range(0, shape[0], planes):
         for y in range(0, shape[1], rows):
             yield slice(z, min(z + planes, shape[0])), slice(y, min(y + rows, shape[1]))
+
+
+def whole_chunks(shape: Sequence[int], voxels: int = PIECE // 4) -> Iterator[tuple[slice, slice]]:
+    """Yield boxes along the first two axes that cover ``shape``, whole chunks of about ``voxels`` voxels.
+
+    A compressed file is read and written chunk by chunk: in planes, each chunk would be opened once for each of them.
+    """
+    row = min(CHUNK, shape[0]) * math.prod(shape[2:])
+    rows = max(1, voxels // row // CHUNK) * CHUNK
+    for z in range(0, shape[0], CHUNK):
+        for y in range(0, shape[1], rows):
+            yield slice(z, min(z + CHUNK, shape[0])), slice(y, min(y + rows, shape[1]))
 
 
 def check_finite(array: np.ndarray[Any, Any], where: str) -> None:
