@@ -165,8 +165,9 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
 
 
 QUICK = (
-    "model.encoder=resnet18",
+    "model.encoder=tu-tf_mobilenetv3_small_minimal_100",
     "model.encoder.weights=none",
+    "model.decoder_channels=[32, 16, 16, 8, 8]",
     "data.window=[64, 64]",
     "data.axes=z",
     "train.epochs=2",

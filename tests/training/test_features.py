@@ -14,7 +14,13 @@ from volseg_core.errors import DataError, RecipeErrors, UsageError
 from volseg_core.model import read_model
 from volseg_core.training.callbacks import read_checkpoint, read_metrics
 
-SMALL = ("model.encoder=resnet18", "model.encoder.weights=none", "data.window=[32, 32]", "train.batch=2")
+SMALL = (
+    "model.encoder=tu-tf_mobilenetv3_small_minimal_100",
+    "model.encoder.weights=none",
+    "model.decoder_channels=[32, 16, 16, 8, 8]",
+    "data.window=[32, 32]",
+    "train.batch=2",
+)
 
 
 def volume(shape=(12, 40, 40), seed=0):
@@ -50,7 +56,7 @@ def test_deterministic_training_gives_the_same_bits_twice(tmp_path):
 def test_the_average_of_the_weights_is_what_is_kept(tmp_path):
     run = train(tmp_path, "train.ema=0.9")
     state = read_checkpoint(run.folder / "checkpoints" / "last.ckpt")["state_dict"]
-    name = "encoder.conv1.weight"
+    name = "encoder.model.conv_stem.weight"
     kept = weights(run)[name]
     np.testing.assert_array_equal(kept, state[f"average.network.{name}"].numpy())
     assert not np.array_equal(kept, state[f"network.{name}"].numpy())
@@ -70,7 +76,7 @@ def test_the_frozen_stage_keeps_the_encoder_and_then_sets_it_free(tmp_path):
     first = read_checkpoint(frozen.folder / "checkpoints" / "last.ckpt")
     assert first["epoch"] == 2
     start = train(tmp_path, "train.lr=1e-12", "train.weight_decay=0", "data.val.fraction=0", name="start")
-    name = "encoder.layer1.0.conv1.weight"
+    name = "encoder.model.blocks.1.0.conv_pw.weight"
     moved = (load(frozen.folder / "weights.safetensors")[name] - load(start.folder / "weights.safetensors")[name]).abs()
     assert moved.max() > 1e-5, "the last epoch trained it"
     only = train(
@@ -124,7 +130,7 @@ def test_neighbouring_slices_train_and_predict(tmp_path):
     run = train(tmp_path, "data.neighbours=1", "data.axes=z")
     spec = read_model(run.folder).spec
     assert (spec.in_channels, spec.volume_channels, spec.neighbours) == (3, 1, 1)
-    assert weights(run)["encoder.conv1.weight"].shape[1] == 3
+    assert weights(run)["encoder.model.conv_stem.weight"].shape[1] == 3
     found = volseg_core.predict(run.folder, data, quality="low", probabilities=True)
     assert found.labels.shape == labels.shape
     shuffled = data.copy()

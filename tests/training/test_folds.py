@@ -19,7 +19,8 @@ from volseg_core.recipe import resolve_recipe
 from volseg_core.registry import load_registry
 
 SMALL = (
-    "model.encoder=resnet18", "model.encoder.weights=none", "data.window=[32, 32]", "data.folds=2",
+    "model.encoder=tu-tf_mobilenetv3_small_minimal_100", "model.encoder.weights=none",
+    "model.decoder_channels=[32, 16, 16, 8, 8]", "data.window=[32, 32]", "data.folds=2",
     "train.batch=2", "train.epochs=1", "train.steps=2",
 )  # fmt: skip
 

@@ -20,6 +20,12 @@ from volseg_core.model import read_model
 
 VOLSEG = Path(sys.executable).with_name("volseg")
 
+THIN = (
+    "model.encoder=tu-tf_mobilenetv3_small_minimal_100",
+    "model.encoder.weights=none",
+    "model.decoder_channels=[32, 16, 16, 8, 8]",
+)
+
 
 def small_volume(shape=(12, 64, 64), seed=0):
     """A grey volume whose class 1 is a bright blob pattern."""
@@ -208,7 +214,7 @@ def test_fine_tuning_starts_from_the_weights_it_is_given(trained, tmp_path):
     from safetensors.numpy import load_file
 
     before, after = load_file(trained.run / "weights.safetensors"), load_file(tuned.folder / "weights.safetensors")
-    name = "encoder.conv1.weight"
+    name = "encoder.model.conv_stem.weight"
     np.testing.assert_allclose(before[name], after[name], atol=1e-6)
 
 
@@ -217,8 +223,7 @@ def test_arrays_train_as_files_do_and_are_not_changed(tmp_path):
     labels[0] = 255
     kept = data.copy(), labels.copy()
     overrides = [
-        "model.encoder=resnet18",
-        "model.encoder.weights=none",
+        *THIN,
         "train.epochs=1",
         "train.steps=2",
         "data.ignore=[255]",
@@ -244,10 +249,9 @@ def test_binary_task_trains_one_logit_and_predicts_both_ids(tmp_path):
         output=tmp_path / "run",
         overrides=[
             "task=binary",
-            "model.encoder=resnet18",
-            "model.encoder.weights=none",
+            *THIN,
             "train.epochs=1",
-            "train.steps=20",
+            "train.steps=10",
         ],
     )
     found = volseg_core.predict(run.folder, data).labels
@@ -264,7 +268,7 @@ def test_several_volumes_share_one_map_of_ids(tmp_path):
         data=[first, second],
         labels=[labels * 2, others],
         output=tmp_path / "run",
-        overrides=["model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=1", "train.steps=2"],
+        overrides=[*THIN, "train.epochs=1", "train.steps=2"],
     )
     assert [item.id for item in read_model(run.folder).spec.heads[0].classes.classes] == [0, 1, 2]
 
@@ -277,7 +281,7 @@ def test_fewer_slices_than_a_batch_train(tmp_path):
         data=data,
         labels=labels,
         output=tmp_path / "run",
-        overrides=["model.encoder=resnet18", "model.encoder.weights=none", "train.epochs=1", "train.steps=2"],
+        overrides=[*THIN, "train.epochs=1", "train.steps=2"],
     )
     assert (run.folder / "figures" / "validation.png").exists()
 
@@ -290,8 +294,7 @@ def test_without_a_held_out_part_the_last_epoch_is_kept(tmp_path):
         labels=labels,
         output=tmp_path / "run",
         overrides=[
-            "model.encoder=resnet18",
-            "model.encoder.weights=none",
+            *THIN,
             "train.epochs=2",
             "train.steps=2",
             "data.val.fraction=0",

@@ -12,7 +12,13 @@ import yaml
 import volseg_core
 from volseg_core.errors import DataError, DivergedError, RecipeErrors, UsageError
 
-SMALL = ("model.encoder=resnet18", "model.encoder.weights=none", "data.window=[32, 32]", "train.batch=2")
+SMALL = (
+    "model.encoder=tu-tf_mobilenetv3_small_minimal_100",
+    "model.encoder.weights=none",
+    "model.decoder_channels=[32, 16, 16, 8, 8]",
+    "data.window=[32, 32]",
+    "train.batch=2",
+)
 SPACE = ("train.lr=1e-4..1e-2:log", "data.augment=none|standard")
 
 
