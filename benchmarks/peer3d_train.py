@@ -1,9 +1,9 @@
 """Another tool's side of `accuracy3d.py`, executed by the Python of its own environment.
 
-Trains on FOLDER/train-*.h5 until ``--seconds`` of CPU time are spent and writes the labels of FOLDER/test-*.h5 to
-FOLDER/found-*.npy; prints the CPU seconds of the training and its steps as JSON. What is not the tools' own code: the
-trainer stops by CPU time; MONAI, which has no trainer for patches of one volume, gets a plain loop around its network,
-loss, transforms and sliding window.
+Trains on FOLDER/train-*.h5 until ``--seconds`` of CPU time are spent and writes the probabilities (C, Z, Y, X) of all
+classes of FOLDER/test-*.h5 to FOLDER/found-*.npy; prints the CPU seconds of the training and its steps as JSON. What is
+not the tools' own code: the trainer stops by CPU time; MONAI, which has no trainer for patches of one volume, gets a
+plain loop around its network, loss, transforms and sliding window.
 """
 
 from __future__ import annotations
@@ -70,13 +70,14 @@ def unet3d(arguments: argparse.Namespace) -> None:
     test = {"file_paths": held["file_paths"], "transformer": {"raw": [image[0], image[-1]]}}
     test["slice_builder"] = {**slices, "halo_shape": [edge // 8 for edge in window]}
     out = arguments.folder / "peer"
-    predictor = StandardPredictor(trainer.model, str(out), outputs, TorchDevice.CPU, save_segmentation=True)
+    predictor = StandardPredictor(trainer.model, str(out), outputs, TorchDevice.CPU, save_segmentation=False)
     for loader in get_test_loaders({"loaders": {**common, "batch_size": 1, "test": test}, "device": TorchDevice.CPU}):
         predictor(loader)
     for path in out.glob("*_predictions.h5"):
         with h5py.File(path) as file:
             name = path.name.replace("test-", "found-").replace("_predictions.h5", ".npy")
-            np.save(arguments.folder / name, file["predictions"][()].astype(np.uint8))
+            found = file["predictions"][()]
+            np.save(arguments.folder / name, found if several else np.concatenate([1 - found, found]))
     print(json.dumps({"cpu": spent, "steps": steps}))
 
 
@@ -128,7 +129,7 @@ def monai(arguments: argparse.Namespace) -> None:
         image = torch.as_tensor(ready(read(path))["image"])[None].float()
         with torch.inference_mode():
             logits = sliding_window_inference(image, arguments.window, 1, network, 0.5, mode="gaussian")
-        found = logits[0].argmax(0).numpy().astype(np.uint8)
+        found = logits[0].softmax(0).numpy()
         np.save(path.with_name(path.name.replace("test-", "found-")).with_suffix(".npy"), found)
     print(json.dumps({"cpu": spent, "steps": steps}))
 

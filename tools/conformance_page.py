@@ -39,7 +39,7 @@ states the rule, what was seen, and the cure, with the rule's name; `problems(co
 What the kit cannot know is given: `check(component, params={...})` for parameters without a default, `sample=PATH` for
 a reader whose files no writer makes, `encoder=NAME` for an architecture that a small pyramid of convolutions does not
 serve. A merge is given views named `z`, `y`, `x` and `z,-y,x` and classes named `background`, `first` and `second`.
-ONNX is checked where `volseg[export]` and ONNX Runtime are installed, for networks in 2D, which is what volseg exports.
+ONNX is checked where `volseg[export]` and ONNX Runtime are installed, in all dimensions that a network declares.
 An encoder with parameters named `weights` and `input_size` is built with `none` and 224.
 Readers, writers, metrics and merges are checked a second time in a process in which torch cannot be imported.
 
