@@ -165,9 +165,8 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
 
 
 QUICK = (
-    "model.encoder=tu-tf_mobilenetv3_small_minimal_100",
+    "model.encoder=resnet18",
     "model.encoder.weights=none",
-    "model.decoder_channels=[32, 16, 16, 8, 8]",
     "data.window=[64, 64]",
     "data.axes=z",
     "train.epochs=2",

@@ -86,6 +86,7 @@ def test_another_seed_gives_other_weights(trained, tmp_path):
 def test_a_killed_run_resumes_to_the_weights_of_one_that_was_not(trained, tmp_path, workers):
     overrides = [
         *trained.overrides,
+        *THIN,
         "train.epochs=3",
         "train.steps=6",
         f"train.workers={workers}",
@@ -123,7 +124,7 @@ def wait_for(path: Path, process: subprocess.Popen[bytes], seconds: float = 240)
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_resume(trained, tmp_path):
-    sets = [word for item in (*trained.overrides, "train.epochs=50") for word in ("-s", item)]
+    sets = [word for item in (*trained.overrides, *THIN, "train.epochs=50") for word in ("-s", item)]
     run = tmp_path / "run"
     command = [VOLSEG, "train", "slices", "--data", trained.volume, "--labels", trained.volume, "-o", run, *sets]
     process = subprocess.Popen(
@@ -214,7 +215,7 @@ def test_fine_tuning_starts_from_the_weights_it_is_given(trained, tmp_path):
     from safetensors.numpy import load_file
 
     before, after = load_file(trained.run / "weights.safetensors"), load_file(tuned.folder / "weights.safetensors")
-    name = "encoder.model.conv_stem.weight"
+    name = "encoder.conv1.weight"
     np.testing.assert_allclose(before[name], after[name], atol=1e-6)
 
 
