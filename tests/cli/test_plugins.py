@@ -390,10 +390,8 @@ def test_new_notes_that_a_built_in_has_the_name(volseg_project: Make) -> None:
     project = volseg_project()
     options = ("--kind", "loss", "--name", "ce", "-o", "elsewhere")
     result = project.run("plugins", "new", "volseg-acme", *options)
-    assert (
-        "note: the bare name 'ce' means volseg/cross-entropy; recipes get yours as volseg-acme/ce"
-        in result.out.splitlines()
-    )
+    note = "note: the bare name 'ce' means volseg/cross-entropy; recipes get yours as volseg-acme/ce"
+    assert note in result.out.splitlines()
     assert (project.folder / "elsewhere" / "pyproject.toml").exists()
 
 
