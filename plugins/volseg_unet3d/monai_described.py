@@ -12,8 +12,8 @@ _KERNEL = "Kernel, odd: a number, or a list per axis{}."
 
 
 def monai_networks() -> list[Architecture]:
-    """Return SegResNet, Swin UNETR, UNETR, V-Net, Attention U-Net and DynUNet."""
-    return [_segresnet(), _swin_unetr(), _unetr(), _vnet(), _attention_unet(), _dynunet()]
+    """Return SegResNet, Swin UNETR, UNETR, V-Net, Attention U-Net, DynUNet and MONAI's own U-Net."""
+    return [_segresnet(), _swin_unetr(), _unetr(), _vnet(), _attention_unet(), _dynunet(), _unet()]
 
 
 def _network(
@@ -120,6 +120,20 @@ def _attention_unet() -> Architecture:
         "dropout": _probability("features"),
     }
     return _network("attention-unet", "U-Net whose skips are gated by attention", "arXiv:1804.03999", params, **_SMALL)
+
+
+def _unet() -> Architecture:
+    params = {
+        "channels": Param("list[int]", (16, 32, 64, 128), "Channels of each level.", min=1),
+        "strides": Param("list[int]", (2, 2, 2), "Strides between the levels; together at most 16.", min=1),
+        "kernel_size": Param("any", 3, _KERNEL.format("")),
+        "num_res_units": Param("int", 2, "Convolutions of each residual unit; 0: plain ones.", min=0),
+        "norm": Param("choice", "instance", "Normalisation.", choices=("instance", "batch")),
+        "dropout": _probability("features"),
+    }
+    summary = "U-Net of residual units whose first convolution strides: quick on a CPU"
+    citation = "doi:10.1007/978-3-030-12029-0_40"
+    return _network("monai-unet", summary, citation, params, divisor=16, min_size=32)
 
 
 def _dynunet() -> Architecture:

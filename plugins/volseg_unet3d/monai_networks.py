@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from monai.networks.nets import AttentionUnet, DynUNet, SegResNet, SwinUNETR, VNet
+from monai.networks.nets import AttentionUnet, DynUNet, SegResNet, SwinUNETR, UNet, VNet
 from torch import nn
 
 from volseg_core.api import UsageError
@@ -156,10 +156,7 @@ def build_attention_unet(
     Raises:
         UsageError: there is not one stride between each two levels, or an image must be a multiple of more than 16.
     """
-    if len(strides) != len(channels) - 1:
-        what = f"{list(strides)!r} has {len(strides)} items for {len(channels)} levels"
-        raise UsageError("model.strides", what, "Give one between each two levels.")
-    check_factors("model.strides", [(stride,) for stride in strides])
+    check_strides(channels, strides)
     network: nn.Module = AttentionUnet(
         spatial_dims=dims,
         in_channels=in_channels,
@@ -170,6 +167,40 @@ def build_attention_unet(
         dropout=dropout,
     )
     return network
+
+
+def build_monai_unet(
+    *,
+    in_channels: int,
+    num_classes: int,
+    dims: int,
+    channels: Sequence[int] = (16, 32, 64, 128),
+    strides: Sequence[int] = (2, 2, 2),
+    kernel_size: Any = 3,
+    num_res_units: int = 2,
+    norm: str = "instance",
+    dropout: float = 0.0,
+) -> nn.Module:
+    """Return the U-Net of MONAI (Kerfoot et al. 2019, doi:10.1007/978-3-030-12029-0_40).
+
+    Its first convolution strides already, so that little is computed at full resolution.
+
+    Raises:
+        UsageError: there is not one stride between each two levels, or an image must be a multiple of more than 16.
+    """
+    check_strides(channels, strides)
+    network = UNet(
+        spatial_dims=dims,
+        in_channels=in_channels,
+        out_channels=num_classes,
+        channels=tuple(channels),
+        strides=tuple(strides),
+        kernel_size=odd("kernel_size", per_level("kernel_size", kernel_size, dims, 1))[0],
+        num_res_units=num_res_units,
+        norm=norm.upper(),
+        dropout=dropout,
+    )
+    return refusing_small(network, (math.prod(strides),) * dims, single=norm == "batch")
 
 
 def build_dynunet(
@@ -210,6 +241,18 @@ def build_dynunet(
         trans_bias=trans_bias,
     )
     return refusing_small(network, product(factors), single=norm == "batch")
+
+
+def check_strides(channels: Sequence[int], strides: Sequence[int]) -> None:
+    """Refuse other numbers of strides than one between each two levels, and those that `check_factors` refuses.
+
+    Raises:
+        UsageError: that is so.
+    """
+    if len(strides) != len(channels) - 1:
+        what = f"{list(strides)!r} has {len(strides)} items for {len(channels)} levels"
+        raise UsageError("model.strides", what, "Give one between each two levels.")
+    check_factors("model.strides", [(stride,) for stride in strides])
 
 
 def check_factors(where: str, factors: Sequence[Size]) -> None:

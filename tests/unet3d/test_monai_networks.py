@@ -31,6 +31,16 @@ def test_their_convolutions_are_normalised_as_asked(make: Any) -> None:
         assert {type(layer) for layer in network.modules() if "Norm" in type(layer).__name__} == {kind}
 
 
+def test_the_first_convolutions_of_monais_unet_stride(make: Any) -> None:
+    network = make("monai-unet", channels=[4, 8, 16], strides=[2, 2], num_res_units=2, dims=3)
+    first = next(layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d))
+    assert (first.stride, first.out_channels) == ((2, 2, 2), 4)
+    theirs = nets.UNet(3, 1, 2, (4, 8, 16), (2, 2), num_res_units=2)
+    theirs.load_state_dict(network.state_dict())
+    image = torch.randn(1, 1, 8, 16, 12)
+    torch.testing.assert_close(network.eval()(image), theirs.eval()(image))
+
+
 def test_strides_of_dynunet_may_differ_between_axes(make: Any) -> None:
     network = make("dynunet", filters=[4, 8, 16], strides=[[1, 2, 2], [2, 2, 2]])
     assert network(torch.randn(1, 1, 6, 8, 12)).shape == (1, 2, 6, 8, 12)
@@ -87,6 +97,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         {"strides": [2, 2]},
         "model.strides: [2, 2] has 2 items for 4 levels",
         "Give one between each two levels.",
+    ),
+    (
+        "monai-unet",
+        {"channels": [4] * 6, "strides": [2] * 5},
+        "model.strides: images must be multiples of 32 voxels for these levels, which does not divide 16",
+        "Use fewer levels, or strides of 1 and 2.",
     ),
     ("dynunet", {"filters": [4, 8]}, "model.filters: [4, 8] has 2 stages", "DynUNet needs 3 or more."),
     (

@@ -24,6 +24,7 @@ OF_MONAI: dict[str, dict[str, Any]] = {
     "segresnet": {"blocks_down": [1, 1, 1], "blocks_up": [1, 1]},
     "vnet": {},
     "attention-unet": {"channels": [4, 8, 16], "strides": [2, 2]},
+    "monai-unet": {"channels": [4, 8, 16], "strides": [2, 2]},
     "dynunet": {"filters": [2, 4, 8], "strides": [[1, 2, 2], [2, 2, 2]]},
     "unetr": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 32, "num_heads": 4},
 }

@@ -26,7 +26,7 @@ OWN = {
     "encoder-unet3d": (3,),
     "residual-3d": (3,),
 }
-MONAI = ("segresnet", "swin-unetr", "unetr", "vnet", "attention-unet", "dynunet")
+MONAI = ("segresnet", "swin-unetr", "unetr", "vnet", "attention-unet", "dynunet", "monai-unet")
 SMALL: dict[str, list[dict[str, Any]]] = {
     "unet3d": [{"f_maps": 4}, {"f_maps": [8, 12, 40], "upsample": "deconv", "layer_order": "cbl"}],
     "unet2d": [{"f_maps": 4}, {"f_maps": 4, "upsample": "bilinear"}],
@@ -42,6 +42,10 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "vnet": [{"act": "leakyrelu"}],
     "attention-unet": [{"channels": [4, 8], "strides": [2]}],
     "dynunet": [{"filters": [2, 4, 4], "res_block": True, "norm": "batch"}],
+    "monai-unet": [
+        {"channels": [4, 8], "strides": [2], "num_res_units": 0},
+        {"channels": [2, 4, 4], "strides": [2, 1]},
+    ],
     "unetr": [{"feature_size": 4, "hidden_size": 24, "mlp_dim": 32, "num_heads": 4}],
     "swin-unetr": [{"feature_size": 12, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8], "window_size": 4}],
 }
