@@ -5,8 +5,9 @@
 
 Every side trains for so many CPU seconds, start-up included, on the same crop and predicts the whole volume; Dice of
 the foreground classes is that of voxels away from the crop. volseg and pytorch-3dunet train the same network (group
-norm, 16 channels, four levels), MONAI its residual U-Net of as many channels; windows are equal. volseg's steps are
-chosen by the pace of a few, so that its schedule ends with the time. Nothing is held out. Finished rows are kept.
+norm, 16 channels, four levels); MONAI, and volseg once more, MONAI's residual U-Net of as many channels; windows are
+equal. volseg's steps are chosen by the pace of a few, so that its schedule ends with the time. Nothing is held out.
+Finished rows are kept.
 
 Objects are made of every side's probabilities by the same steps of volseg, with the one parameter of `OBJECTS` that
 gives the lowest adapted Rand error on the crop that was trained on, and scored away from it.
@@ -31,7 +32,9 @@ import numpy as np
 
 from volseg_core.operations import evaluate, postprocess
 
-SIDES = ("volseg", "pytorch-3dunet", "monai")
+OWN = {"volseg": ("model.use=unet3d", "model.f_maps=16"), "volseg, monai-unet": ("model.use=monai-unet",)}
+"""volseg with the network of each of the others."""
+SIDES = (*OWN, "pytorch-3dunet", "monai")
 PACE = 6, 24
 """Steps of the two short trainings whose difference is volseg's pace."""
 
@@ -106,19 +109,19 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     lines = options.rows.read_text().splitlines() if options.rows.exists() else []
     done = {tuple(row["key"]): row for row in map(json.loads, lines)}
-    print(f"{'case':18} {'side':15} {'seed':>4} {'CPU s':>6} {'steps':>6}   Dice   objects")
+    print(f"{'case':18} {'side':18} {'seed':>4} {'CPU s':>6} {'steps':>6}   Dice   objects")
     for case, seed, side in product(options.case or CASES, options.seed or [0], options.side or SIDES):
         key = (case, side, seed, options.seconds)
         row = done.get(key)
         if row is None:
-            paces = [each["pace"] for each in done.values() if each["key"][:2] == [case, "volseg"]]
+            paces = [each["pace"] for each in done.values() if tuple(each["key"][:2]) == (case, side)]
             row = {"key": key, **measure(options.data, case, side, seed, options.seconds, paces)}
             done[key] = row
             with options.rows.open("a") as file:
                 file.write(json.dumps(row) + "\n")
         scores = " ".join(f"{score:.3f}" for score in row["dice"])
         scores += "   " + " ".join(f"{name} {value}" for name, value in row.get("objects", {}).items())
-        print(f"{case:18} {side:15} {seed:4} {row['cpu']:6.0f} {row['steps']:6}   {scores}", flush=True)
+        print(f"{case:18} {side:18} {seed:4} {row['cpu']:6.0f} {row['steps']:6}   {scores}", flush=True)
 
 
 def measure(
@@ -129,8 +132,8 @@ def measure(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         truths = prepare(data, name, folder)
-        if side == "volseg":
-            row = own(folder, case, seed, seconds, paces)
+        if side in OWN:
+            row = own(folder, case, OWN[side], seed, seconds, paces)
         else:
             script = Path(__file__).with_name("peer3d_train.py")
             command = [os.environ.get("PEER3D_PYTHON", sys.executable), str(script), side, str(folder)]
@@ -205,12 +208,14 @@ def write(path: Path, case: Case, data: np.ndarray, labels: np.ndarray) -> None:
         file["data"], file["labels"] = np.pad(data, grow, "reflect"), np.pad(labels, grow, "reflect")
 
 
-def own(folder: Path, case: Case, seed: int, seconds: float, paces: list[tuple[float, float]]) -> dict[str, Any]:
+def own(
+    folder: Path, case: Case, network: tuple[str, ...], seed: int, seconds: float, paces: list[tuple[float, float]]
+) -> dict[str, Any]:
     """Train and predict with volseg's command line, at the pace of another seed if there is one."""
-    few, more = paces[0] if paces else [train(folder, case, seed, steps) for steps in PACE]
+    few, more = paces[0] if paces else [train(folder, case, network, seed, steps) for steps in PACE]
     pace = (more - few) / (PACE[1] - PACE[0])
     steps = int((seconds - few) / pace + PACE[0])
-    spent = train(folder, case, seed, steps)
+    spent = train(folder, case, network, seed, steps)
     for path in sorted(folder.glob("test-*.h5")):
         out = path.with_name(path.name.replace("test-", "found-"))
         volseg("predict", str(folder / "run"), str(path), "-o", str(out), "--device", "cpu", "--probabilities")
@@ -219,11 +224,11 @@ def own(folder: Path, case: Case, seed: int, seconds: float, paces: list[tuple[f
     return {"cpu": spent, "steps": steps, "pace": (few, more)}
 
 
-def train(folder: Path, case: Case, seed: int, steps: int) -> float:
+def train(folder: Path, case: Case, network: tuple[str, ...], seed: int, steps: int) -> float:
     """Train for so many steps and return CPU seconds."""
     files = [str(path) for path in sorted(folder.glob("train-*.h5"))]
     pairs = [word for path in files for word in ("--data", path, "--labels", path)]
-    settings = ["model.use=unet3d", "model.f_maps=16", f"data.window={list(case.window)}", "data.val.fraction=0",
+    settings = [*network, f"data.window={list(case.window)}", "data.val.fraction=0",
                 "train.epochs=1", f"train.steps={steps}", f"train.seed={seed}", "train.device=cpu"]  # fmt: skip
     sets = [word for item in settings for word in ("-s", item)]
     start = cpu_seconds()
