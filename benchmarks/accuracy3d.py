@@ -6,8 +6,8 @@
 Every side trains for so many CPU seconds, start-up included, on the same crop and predicts the whole volume; Dice of
 the foreground classes is that of voxels away from the crop. volseg and pytorch-3dunet train the same network (group
 norm, 16 channels, four levels); MONAI, and volseg once more, MONAI's residual U-Net of as many channels; windows are
-equal. volseg's steps are chosen by the pace of a few, so that its schedule ends with the time; a training that took longer is done again with
-fewer. Nothing is held out. Finished rows are kept.
+equal. volseg's steps are chosen by the pace of a few, so that its schedule ends with the time; a training that took
+longer is done again with fewer. Nothing is held out. Finished rows are kept.
 
 Objects are made of every side's probabilities by the same steps of volseg, with the one parameter of `OBJECTS` that
 gives the lowest adapted Rand error on the crop that was trained on, and scored away from it.
