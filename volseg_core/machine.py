@@ -90,7 +90,7 @@ def socket_fault() -> str:
     from multiprocessing.connection import Listener
 
     try:
-        Listener(family="AF_UNIX").close()
+        Listener().close()
     except OSError as error:
         return str(error)
     return ""

@@ -26,6 +26,7 @@ def with_gpu(facts):
     good["torch"] = {"cuda": "13.0", "gpus": 1}
     good["onnxruntime"]["cuda"] = "usable"
     good["machine"]["shared_memory"] = 1 << 34
+    good["machine"]["socket_fault"] = ""
     return good
 
 
@@ -83,6 +84,15 @@ def test_little_shared_memory_beside_a_gpu_names_the_option_of_docker(with_gpu):
     assert line.startswith(
         "shared memory (/dev/shm) has 64 MiB free, too little for data workers. docker run --shm-size"
     )
+
+
+def test_sockets_that_cannot_be_made_are_a_problem_with_and_without_a_gpu(facts, with_gpu):
+    for each in (copy.deepcopy(facts), with_gpu):
+        before = lines(each)
+        each["machine"]["socket_fault"] = "AF_UNIX path too long"
+        ((code, line),) = [found for found in lines(each) if found not in before]
+        assert code == ExitCode.RESOURCE
+        assert line.endswith("(AF_UNIX path too long). set TMPDIR to a local folder with a short path")
 
 
 def test_a_plugin_that_does_not_load_is_a_problem_and_a_blocked_one_is_not(facts):

@@ -397,5 +397,4 @@ def test_new_notes_that_a_built_in_has_the_name(volseg_project: Make) -> None:
 
 @pytest.mark.parametrize("name", ["check", "describe", "new"])
 def test_commands_for_authors_have_help_with_an_example(volseg_project: Make, name: str) -> None:
-    result = volseg_project().run("plugins", name, "--help")
-    assert f"Example: volseg plugins {name} " in result.out
+    assert f"Example: volseg plugins {name} " in volseg_project().run("plugins", name, "--help").out

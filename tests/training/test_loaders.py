@@ -84,7 +84,7 @@ def test_workers_that_could_hand_over_nothing_are_not_started(monkeypatch, caplo
     monkeypatch.setattr(loaders, "socket_fault", lambda: "AF_UNIX path too long")
     with caplog.at_level(logging.WARNING, logger="volseg"):
         assert loaders._workers(TrainBlock(workers=4), "cpu", MIB) == 0
-    assert "AF_UNIX path too long); using none. Set TMPDIR to a folder with a shorter path." in caplog.text
+    assert "AF_UNIX path too long); using none. Set TMPDIR to a local folder with a short path." in caplog.text
 
 
 def test_without_a_gpu_no_worker_takes_the_network_s_cores():

@@ -40,6 +40,7 @@ def look(registry: Registry) -> dict[str, Any]:
             "threads": machine.thread_count(),
             "memory": machine.memory_available(),
             "shared_memory": machine.shared_memory(),
+            "socket_fault": machine.socket_fault(),
         },
         "libraries": {name: provenance.installed_version(name) or None for name in provenance.LIBRARIES},
         "driver": asdict(driver) if driver else None,
@@ -69,6 +70,9 @@ def problems(facts: dict[str, Any], *, gpu: bool) -> list[Problem]:
     if driver and shared is not None and shared < _LITTLE_SHARED:
         what = f"shared memory (/dev/shm) has {shared / 2**20:.0f} MiB free, too little for data workers"
         found.append(Problem(what, "docker run --shm-size 1g, or train with -s train.workers=0", ExitCode.RESOURCE))
+    if facts["machine"]["socket_fault"]:
+        what = f"data workers cannot make sockets for temporary files ({facts['machine']['socket_fault']})"
+        found.append(Problem(what, "set TMPDIR to a local folder with a short path", ExitCode.RESOURCE))
     if gpu or (driver and driver["gpus"]):
         found += _gpu_problems(facts)
     return found

@@ -18,11 +18,12 @@ def suggest(ctx: click.Context, data: str, labels: str, output: str | None, over
     from pathlib import Path
 
     from volseg_core import operations
+    from volseg_core.data.files import refuse_existing
     from volseg_core.errors import DataError
 
     path = None if output is None else Path(output)
-    if path is not None and path.exists() and not overwrite:
-        raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
+    if path is not None:
+        refuse_existing(path, overwrite=overwrite)
     text = operations.suggest(data, labels, registry=registry_of(ctx))
     if path is None:
         click.echo(text, nl=False)

@@ -257,6 +257,13 @@ def _nearby(path: Path) -> str:
     return did_you_mean(path.name, names)
 
 
+def refuse_existing(*paths: Path, option: str = "-o", overwrite: bool) -> None:
+    """Raise a DataError when an output exists that may not be replaced; ``option`` is what names it."""
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise DataError(str(path), "exists", f"Use --overwrite to replace it, or another {option}.")
+
+
 def writer_for(catalog: Catalog, path: Path) -> Provided:
     """Return the writer for an output path: by its suffix, or for folders when it has none.
 

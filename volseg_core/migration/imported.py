@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from volseg_core.data.files import refuse_existing
 from volseg_core.errors import DataError
 from volseg_core.recipe.choices import write_recipe
 from volseg_core.recipe.resolve import resolve
@@ -40,9 +41,7 @@ class Output:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for path in self.paths:
-            if path.exists() and not self.overwrite:
-                raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")
+        refuse_existing(*self.paths, overwrite=self.overwrite)
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -1,26 +1,16 @@
-"""What operations share: kinds of arguments, and what is refused before anything is done."""
+"""What operations share: kinds of arguments, and the packages that must be there."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from volseg_core.data.files import VolumeLike
-from volseg_core.errors import DataError, PluginError
+from volseg_core.errors import PluginError
 from volseg_core.machine import importable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PathLike = str | os.PathLike[str]
 Volumes = VolumeLike | Sequence[VolumeLike]
-
-
-def refuse_existing(path: Path, option: str = "-o", *, overwrite: bool) -> None:
-    """Raise a DataError when an output exists that may not be replaced; ``option`` is what names it."""
-    if path.exists() and not overwrite:
-        raise DataError(str(path), "exists", f"Use --overwrite to replace it, or another {option}.")
 
 
 def require(where: str, packages: Sequence[str], *extras: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from volseg_core.data.files import refuse_existing
 from volseg_core.errors import DataError, UsageError
 from volseg_core.exporting.loss import MAX_LOSS
 from volseg_core.exporting.packages.choice import Packages
 from volseg_core.exporting.reduction import reduction_of
 from volseg_core.exporting.vectors import FLOAT32
 from volseg_core.model import EXPORTED, ModelFile, read_model
-from volseg_core.operations.common import refuse_existing, require
+from volseg_core.operations.common import require
 from volseg_core.prediction.choose import model_and_recipe
 from volseg_core.recipe import resolve_model
 from volseg_core.recipe.resolve import PREDICTION
@@ -67,7 +68,7 @@ def export(
     precision = FLOAT32 if reduction is None else reduction.precision
     packages = Packages.of(path, bioimageio, triton, precision)
     for target, option in ((path, "-o"), *packages.targets()):
-        refuse_existing(target, option, overwrite=overwrite)
+        refuse_existing(target, option=option, overwrite=overwrite)
     if not path.parent.is_dir():
         raise DataError(str(path.parent), "does not exist")
     require("export", ("torch", "onnx", "onnxscript", "onnxruntime"), "train,export,cpu", "train,export,gpu")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.data.files import VolumeLike, open_volume
+from volseg_core.data.files import VolumeLike, open_volume, refuse_existing
 from volseg_core.errors import UsageError
-from volseg_core.operations.common import refuse_existing
 from volseg_core.prediction.choose import model_and_recipe
 from volseg_core.prediction.predictor import Prediction, run_prediction
 from volseg_core.progress import Progress, Silent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from volseg_core.data.files import refuse_existing
 from volseg_core.evaluation.run import run_evaluation
-from volseg_core.operations.common import refuse_existing
 from volseg_core.progress import Progress, Silent
 from volseg_core.recipe.resolve import resolve_component
 from volseg_core.registry import Registry, load_registry

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
-from volseg_core.errors import DataError, Interrupted, UsageError
+from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, refuse_existing, writer_for
+from volseg_core.errors import Interrupted, UsageError
 from volseg_core.prediction.arrays import Memory
 from volseg_core.prediction.blockwise import Layer
 from volseg_core.prediction.postprocess import Chain, write_layers
@@ -55,8 +55,8 @@ def run_postprocess(
     """
     start = time.time()
     uses = _uses(registry, steps, overrides)
-    if output is not None and output.exists() and not overwrite:
-        raise DataError(str(output), "exists", "Use --overwrite to replace it, or another -o.")
+    if output is not None:
+        refuse_existing(output, overwrite=overwrite)
     with open_volume(registry.catalog, volume, "labels") as source:
         linked = link_steps(uses, {"": _kinds(source, instances=instances)})
         classes = _classes(source) if linked[0].takes == LABELS else None

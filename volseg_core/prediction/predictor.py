@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, writer_for
-from volseg_core.errors import DataError, Interrupted, UsageError
+from volseg_core.data.files import VolumeLike, VolumeSource, default_params, open_volume, refuse_existing, writer_for
+from volseg_core.errors import Interrupted, UsageError
 from volseg_core.exporting.reading import exported_path
 from volseg_core.machine import thread_count
 from volseg_core.prediction.arrays import Memory, Merges, Streamed, array_specs, asked_arrays
@@ -93,7 +93,7 @@ def run_prediction(
     start = time.time()
     if output is not None:
         writer_for(catalog, output)
-        _refuse_existing([output], overwrite=overwrite)
+        refuse_existing(output, overwrite=overwrite)
     try:
         with opened_job(catalog, model, recipe, item, device=device, wanted=wanted) as job:
             found = job.seams(progress) if seams else None
@@ -178,7 +178,7 @@ class Job:
         if self.source is not self.stored:
             sink = Regrid(specs, sink, shape)
         with sink, Scratch(None if output is None else output.parent) as scratch:
-            _refuse_existing(sink.paths, overwrite=overwrite)
+            refuse_existing(*sink.paths, overwrite=overwrite)
             held = Held(self.chain, made, self.asked, sink, scratch) if self.chain else None
             with progress.task("predicting", self.plan.count(source.shape), self.plan.unit) as task:
                 segmenter = Segmenter(self.plan, self.runtime, normaliser, task.advance)
@@ -268,10 +268,3 @@ def _record(job: Job, normaliser: Normaliser, writer: Provided | None) -> dict[s
 def record_path(output: Path) -> Path:
     """Return where the record of a prediction stands: beside the output, ``STEM.predict.json``."""
     return output.with_name(f"{output.stem}.predict.json")
-
-
-def _refuse_existing(paths: Sequence[Path], *, overwrite: bool) -> None:
-    """Raise a DataError when an output exists, before any work is done."""
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise DataError(str(path), "exists", "Use --overwrite to replace it, or another -o.")

@@ -136,7 +136,7 @@ def _workers(rule: TrainBlock, device: str, batch: int) -> int:
     if fault:
         log.warning(
             "data workers need sockets in %s, which cannot be made (%s); using none. %s",
-            tempfile.gettempdir(), fault, "Set TMPDIR to a folder with a shorter path.",
+            tempfile.gettempdir(), fault, "Set TMPDIR to a local folder with a short path.",
         )  # fmt: skip
         return 0
     free = shared_memory()
