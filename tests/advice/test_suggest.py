@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -155,8 +156,9 @@ def test_the_suggestion_for_a_file_resolves_and_trains(tmp_path, monkeypatch):
         (
             np.arange(8 * 16 * 20).reshape(8, 16, 20),
             (
-                "the labels have more than 1024 ids, which look like objects; suggestions are for classes. "
-                "Give the recipe a target that is made of objects, such as task: multilabel, target: boundaries"
+                "the labels have more than 1024 ids, and suggestions for slices are for classes. Suggest a 3D network "
+                "with --dims 3. Give the recipe a target that is made of objects, such as task: multilabel, target: "
+                "boundaries"
             ),
         ),
         (
@@ -174,3 +176,81 @@ def test_labels_that_are_no_classes_are_told_apart(labels, text):
     with pytest.raises(DataError) as caught:
         suggest(REGISTRY, image, labels, LAPTOP)
     assert str(caught.value).startswith(f"array labels: {text}")
+
+
+def suggested_in_3d(image, labels, machine=LAPTOP, **settings):
+    text = suggest(REGISTRY, image, labels, machine, dims=3, **settings)
+    return yaml.safe_load(text), text
+
+
+def numbered(shape=(24, 96, 96)):
+    """Return labels of 96 cubes, each an id of its own."""
+    z, y, x = np.indices(shape)
+    return ((z // 12 * 8 + y // 12) * 8 + x // 12 + 1).astype(np.uint16) * (x % 12 > 1)
+
+
+def test_in_3d_a_cpu_gets_small_patches_and_a_network_that_strides_first():
+    image = stack(depth=60)
+    recipe, text = suggested_in_3d(volume(image), volume(halves(image)))
+    assert (recipe["extends"], recipe["model"]) == ("volseg/patches", "monai-unet")
+    assert (recipe["data"]["axes"], recipe["data"]["window"]) == ("zyx", "small")
+    assert "if they number objects, ask again with --objects" in text
+
+
+def test_without_monai_a_cpu_gets_few_channels(monkeypatch):
+    monkeypatch.setattr("volseg_core.advice.patches.offers", lambda *_: False)
+    image = stack(depth=60)
+    recipe, _ = suggested_in_3d(volume(image), volume(halves(image)))
+    assert recipe["model"] == {"use": "unet3d", "f_maps": 16}
+
+
+@pytest.mark.parametrize(("gpu", "channels"), [(8, 32), (40, 64)])
+def test_in_3d_channels_follow_the_memory_of_the_gpu(gpu, channels):
+    image = stack(depth=60)
+    recipe, text = suggested_in_3d(volume(image), volume(halves(image)), Machine(16, 64 * GIB, gpu * GIB))
+    assert recipe["model"] == {"use": "unet3d", "f_maps": channels}
+    assert recipe["data"]["window"] == "auto"
+    assert f"a GPU with {gpu} GiB" in text
+
+
+@pytest.mark.parametrize(("spacing", "axes"), [((1, 1, 1), "zyx"), ((10, 1, 1), "z")])
+def test_in_3d_thick_sections_get_flat_patches(spacing, axes):
+    image = stack(depth=60)
+    recipe, _ = suggested_in_3d(volume(image, spacing), volume(halves(image), spacing))
+    assert recipe["data"]["axes"] == axes
+
+
+@pytest.mark.parametrize("spread", [1, 100])
+def test_many_ids_are_objects_in_3d_and_few_are_when_it_is_said(spread):
+    image, labels = stack(), numbered() % 5 * spread
+    recipe, text = suggested_in_3d(volume(image), volume(labels), objects=spread == 1)
+    assert recipe["extends"] == "volseg/patches-boundary"
+    assert "loss" not in recipe
+    assert "the labels number objects" in text
+
+
+def test_ids_that_are_too_many_for_classes_are_objects_in_3d():
+    image = stack(depth=8, size=32)
+    recipe, _ = suggested_in_3d(volume(image), volume(np.arange(image.size, dtype=np.uint32).reshape(image.shape)))
+    assert recipe["extends"] == "volseg/patches-boundary"
+
+
+def test_objects_are_refused_for_slices_and_images_without_depth_in_3d():
+    image = stack()
+    with pytest.raises(DataError, match="the labels number objects, and suggestions for slices are for classes"):
+        suggest(REGISTRY, volume(image), volume(numbered()), LAPTOP, objects=True)
+    with pytest.raises(DataError, match="no depth for a 3D network to see"):
+        suggested_in_3d(volume(image, None, independent=True), volume(halves(image), None))
+
+
+def test_the_suggestion_for_objects_trains_and_makes_objects(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image, labels = stack(depth=40), numbered((40, 96, 96))
+    with h5py.File("cells.h5", "w") as file:
+        file["data"], file["labels"] = image, labels
+    text = volseg_core.operations.suggest("cells.h5", "cells.h5:/labels", dims=3, objects=True, registry=REGISTRY)
+    (tmp_path / "mine.yaml").write_text(text)
+    quick = ["train.epochs=1", "train.steps=2", "data.window=[32, 32, 32]", "train.device=cpu"]
+    run = volseg_core.train("mine.yaml", output="run", overrides=quick, registry=REGISTRY)
+    found = volseg_core.predict(run.folder, "cells.h5", device="cpu", quality="low", registry=REGISTRY)
+    assert found.arrays["instances"].shape == image.shape

@@ -48,6 +48,8 @@ class Case:
     labels: LabelSurvey
     machine: Machine
     catalog: Catalog
+    objects: bool = False
+    """Whether the labels number objects instead of classes."""
 
     @property
     def voxels(self) -> int:

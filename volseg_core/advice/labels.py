@@ -64,7 +64,7 @@ def check_ids(found: LabelSurvey, ignore: tuple[int, ...]) -> Iterator[Finding]:
 def _classes(found: LabelSurvey, classes: dict[int, int]) -> Iterator[Finding]:
     voxels = sum(found.ids.values())
     labelled = sum(classes.values())
-    if len(classes) > _MANY_IDS or _scattered(classes):
+    if like_objects(classes):
         why = "if they are objects, each would become a class of its own"
         yield Finding("note", f"the labels have {len(classes)} ids", why, f"If so: {HINTS[OBJECTS]}")
     else:
@@ -93,8 +93,10 @@ def _classes(found: LabelSurvey, classes: dict[int, int]) -> Iterator[Finding]:
         yield Finding("note", f"tiny classes ({named})", why, "Set data.sampler=balanced and loss weights: auto")
 
 
-def _scattered(classes: dict[int, int]) -> bool:
-    """Whether several ids are spread far apart, as those of objects in a crop are."""
+def like_objects(classes: dict[int, int]) -> bool:
+    """Whether ids may be those of objects: they are many, or several that are spread far apart, as in a crop."""
+    if len(classes) > _MANY_IDS:
+        return True
     ids = [item for item in classes if item != _NO_LABEL]
     return len(ids) > _FEW_IDS and max(ids) > _MANY_IDS * len(ids)
 

@@ -102,12 +102,17 @@ def check(data: VolumeLike, labels: VolumeLike | None = None, *, registry: Regis
     return look((registry or load_registry()).catalog, data, labels)
 
 
-def suggest(data: VolumeLike, labels: VolumeLike, *, registry: Registry | None = None) -> str:
+def suggest(
+    data: VolumeLike, labels: VolumeLike, *, dims: int = 2, objects: bool = False, registry: Registry | None = None
+) -> str:
     """Look at a labelled volume and at the machine, and return a recipe (YAML) with the reason for each choice.
+
+    ``dims`` is 2 for a network on slices, 3 for one on patches. ``objects`` says that the labels number objects, which
+    3D recipes learn; without it ids count as classes unless they are many or spread far apart.
 
     Raises:
         DataError: the pair cannot be trained on.
     """
     from volseg_core.advice.suggest import suggest as choose
 
-    return choose(registry or load_registry(), data, labels)
+    return choose(registry or load_registry(), data, labels, dims=dims, objects=objects)

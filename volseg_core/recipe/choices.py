@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from volseg_core.catalog import check_needs
 from volseg_core.errors import VolsegError
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class Choice:
 
 
 def offers(catalog: Catalog, kind: str, name: str) -> bool:
-    """Whether a recipe can use the component ``name`` here."""
+    """Whether a recipe can use the component ``name`` here, and what it needs is installed."""
     try:
-        catalog.find(kind, name)
+        check_needs(catalog.find(kind, name))
     except VolsegError:
         return False
     return True

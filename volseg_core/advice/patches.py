@@ -1,0 +1,74 @@
+"""Choices for a 3D network on patches."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from volseg_core.advice.case import GIB, IGNORE
+from volseg_core.advice.choices import augmentation_choice, class_choices, flatness, length_choices
+from volseg_core.data.windows import AUTO_BOX
+from volseg_core.recipe.choices import Choice, offers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from volseg_core.advice.case import Case
+
+_BATCH = 2
+"""Patches of a batch in the recipes."""
+_SMALL_BOX = tuple(edge // 2 for edge in AUTO_BOX)
+_SMALL_GPU = 16 * GIB
+_SLOW_VOXELS = 10_000_000
+
+
+def patch_choices(case: Case) -> Iterator[Choice]:
+    """Yield the choices of a recipe for patches: of classes, or of the borders of objects."""
+    if case.objects:
+        why = "the labels number objects: their borders are learnt, and a watershed parts them"
+        yield Choice("extends", "volseg/patches-boundary", why)
+    else:
+        count = len(case.labels.classes(IGNORE))
+        why = f"the {count} ids are classes; if they number objects, ask again with --objects"
+        yield Choice("extends", "volseg/patches", why)
+    yield _axes(case)
+    yield _window(case)
+    yield augmentation_choice(case)
+    if not case.objects:
+        yield from (choice for choice in class_choices(case) if choice.key == "loss")  # patches are balanced anyway
+    yield from _model(case)
+    yield from length_choices(case, case.labelled / math.prod(AUTO_BOX if case.machine.gpu else _SMALL_BOX) / _BATCH)
+    yield _quality(case)
+
+
+def _axes(case: Case) -> Choice:
+    flat, why = flatness(case)
+    return Choice("data.axes", "z" if flat else "zyx", f"{why}: patches are {'flat' if flat else 'cubes'}")
+
+
+def _window(case: Case) -> Choice:
+    if case.machine.gpu:
+        return Choice("data.window", "auto", "as much context as a GPU carries")
+    return Choice("data.window", "small", "on a CPU an eighth of the voxels, and more steps in the same time")
+
+
+def _model(case: Case) -> Iterator[Choice]:
+    machine, fast = case.machine, "monai-unet"
+    if not machine.gpu and offers(case.catalog, "architecture", fast):
+        yield Choice(
+            "model", fast, "halves the resolution before it convolves: seven times the steps of unet3d on a CPU"
+        )
+        return
+    channels, why = 64, f"as its authors train it; batches take about 9 GiB of {machine}"
+    if not machine.gpu:
+        channels, why = 16, "few channels, since every convolution at full resolution is slow on a CPU"
+    elif machine.gpu < _SMALL_GPU:
+        channels, why = 32, f"64 channels take about 9 GiB of memory, these half of it, on {machine}"
+    yield Choice("model.use", "unet3d", "what it sees comes at full resolution; no weights are needed")
+    yield Choice("model.f_maps", channels, why)
+
+
+def _quality(case: Case) -> Choice:
+    if not case.machine.gpu and case.voxels > _SLOW_VOXELS:
+        return Choice("predict.quality", "low", f"one pass: mirror images take four times as long on {case.machine}")
+    return Choice("predict.quality", "medium", "four mirror images, merged; --quality low takes a quarter of the time")
