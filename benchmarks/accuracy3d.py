@@ -4,10 +4,10 @@
     python benchmarks/accuracy3d.py DATA_FOLDER --seconds 300 [--case nuclei3d] [--side volseg] [--rows rows.jsonl]
 
 Every side trains for so many CPU seconds, start-up included, on the same crop and predicts the whole volume; Dice of
-the foreground classes is that of voxels away from the crop. volseg and pytorch-3dunet train the same network (group
-norm, 16 channels, four levels); MONAI, and volseg once more, MONAI's residual U-Net of as many channels; windows are
-equal. volseg's steps are chosen by the pace of a few, so that its schedule ends with the time; a training that took
-longer is done again with fewer. Nothing is held out. Finished rows are kept.
+the foreground classes is that of voxels away from the crop. volseg and MONAI train MONAI's residual U-Net of 16
+channels; pytorch-3dunet, and volseg once more, a U-Net of as many (group norm, four levels); windows are equal.
+volseg's steps are chosen by the pace of a few, so that its schedule ends with the time; a training that took longer is
+done again with fewer. Nothing is held out. Finished rows are kept.
 
 Objects are made of every side's probabilities by the same steps of volseg, with the one parameter of `OBJECTS` that
 gives the lowest adapted Rand error on the crop that was trained on, and scored away from it.
@@ -32,9 +32,16 @@ import numpy as np
 
 from volseg_core.operations import evaluate, postprocess
 
-OWN = {"volseg": ("model.use=unet3d", "model.f_maps=16"), "volseg, monai-unet": ("model.use=monai-unet",)}
-"""volseg with the network of each of the others."""
-SIDES = (*OWN, "pytorch-3dunet", "monai")
+OWN = {
+    "volseg": ("model={use: monai-unet, norm: batch}", "train.lr=6.0e-3"),
+    "volseg, unet3d": ("model.use=unet3d", "model.f_maps=16"),
+}
+"""volseg as `volseg suggest --dims 3` sets it up on a CPU, and with pytorch-3dunet's network."""
+PEERS = {"pytorch-3dunet": (), "monai": (), "monai, as volseg": ("--norm", "batch", "--rate", "6e-3")}
+"""Words for `peer3d_train.py`; MONAI once more with the norm and the rate that volseg has."""
+SIDES = (*OWN, *PEERS)
+STARTED_WITH = 0.96
+"""Share of the steps that fit by the pace, so that few trainings take longer and are done again."""
 PACE = 6, 24
 """Steps of the two short trainings whose difference is volseg's pace."""
 
@@ -136,7 +143,13 @@ def measure(
             row = own(folder, case, OWN[side], seed, seconds, paces)
         else:
             script = Path(__file__).with_name("peer3d_train.py")
-            command = [os.environ.get("PEER3D_PYTHON", sys.executable), str(script), side, str(folder)]
+            command = [
+                os.environ.get("PEER3D_PYTHON", sys.executable),
+                str(script),
+                side.partition(",")[0],
+                str(folder),
+            ]
+            command += PEERS[side]
             command += ["--window", *map(str, case.window), "--classes", str(case.classes)]
             command += ["--seconds", str(seconds), "--seed", str(seed)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -214,7 +227,7 @@ def own(
     """Train and predict with volseg's command line, at the pace of another seed if there is one."""
     few, more = paces[0] if paces else [train(folder, case, network, seed, steps) for steps in PACE]
     pace = (more - few) / (PACE[1] - PACE[0])
-    steps = int((seconds - few) / pace + PACE[0])
+    steps = int(STARTED_WITH * ((seconds - few) / pace + PACE[0]))
     while (spent := train(folder, case, network, seed, steps)) > seconds:
         steps = int(0.98 * steps * seconds / spent)
     for path in sorted(folder.glob("test-*.h5")):

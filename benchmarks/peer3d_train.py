@@ -111,7 +111,8 @@ def monai(arguments: argparse.Namespace) -> None:
         ]
     )
     volumes = [ready(read(path)) for path in sorted(arguments.folder.glob("train-*.h5"))]
-    network = UNet(3, 1, arguments.classes, channels=(16, 32, 64, 128), strides=(2, 2, 2), num_res_units=2)
+    shape = {"channels": (16, 32, 64, 128), "strides": (2, 2, 2), "num_res_units": 2}
+    network = UNet(3, 1, arguments.classes, norm=arguments.norm, **shape)
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
     optimizer = torch.optim.Adam(network.parameters(), arguments.rate, weight_decay=1e-5)
     random, steps = np.random.default_rng(arguments.seed), 0
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=2)
     parser.add_argument("--seconds", type=float, required=True, help="CPU time of the training")
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--norm", default="instance", help="of MONAI's network")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
