@@ -212,13 +212,6 @@ def test_half_precision_loses_next_to_nothing(run: Run, tmp_path: Path) -> None:
     assert abs(done.loss.lost) < 0.01
 
 
-def test_packages_of_3d_networks_are_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        volseg_core.export(run.folder, output=tmp_path / "m.onnx", triton=tmp_path / "models", registry=run.registry)
-    assert str(caught.value) == ("--triton: packages are for networks of slices; this one is 3D. Leave --triton out.")
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_foreign_3d_file_takes_its_facts_from_a_recipe(exported: Path, run: Run, tmp_path: Path) -> None:
     import onnx
 

@@ -16,13 +16,17 @@ from volseg_core.volume import ClassMap, ClassName, Normalisation
 REGISTRY = load_registry(builtin_only=True)
 
 
-def write_untrained(folder, overrides=(), classes=3, in_channels=1, seed=0, **spec):
-    """Write a run folder whose network has random weights, as a training would leave it, and return it."""
+def write_untrained(folder, overrides=(), classes=3, in_channels=1, seed=0, base="slices", scaling=(), **spec):
+    """Write a run folder whose network has random weights, as a training would leave it, and return it.
+
+    ``scaling`` holds offset and scale of the values of a regression.
+    """
     torch.manual_seed(seed)
-    recipe = resolve_recipe(REGISTRY, "slices", ["model.encoder.weights=none", *overrides])
+    start = ["model.encoder.weights=none"] if base == "slices" else []
+    recipe = resolve_recipe(REGISTRY, base, [*start, *overrides])
     names = ClassMap(tuple(ClassName(number, f"class{number}") for number in range(classes)), ())
     facts = {"normalisation": Normalisation("zscore", (0.5, 99.5)), "axes": "z", **spec}
-    heads = (HeadSpec(recipe.heads[0].rule.task, names),)
+    heads = tuple(HeadSpec(head.rule.task, names, head.name, *scaling) for head in recipe.heads)
     made = ModelSpec(heads=heads, in_channels=in_channels, sizes=size_rules(REGISTRY.catalog, recipe), **facts)
     network = build_network(REGISTRY.catalog, recipe, in_channels, made.out_channels, pretrained=False)
     folder.mkdir()

@@ -352,14 +352,6 @@ def test_channels_of_labels_are_learnt_in_slices(tagged):
     assert {"val/dice", "val/dice/cell", "val/dice/late", "train/loss/binary-cross-entropy"} <= set(scores(tagged)[-1])
 
 
-@pytest.mark.parametrize("package", ["bioimageio", "triton"])
-def test_packages_are_for_classes(tagged, tmp_path, package):
-    with pytest.raises(UsageError) as caught:
-        volseg_core.export(tagged, output=tmp_path / "a.onnx", **{package: tmp_path / "package.zip"})
-    assert str(caught.value) == f"--{package}: {ONLY} has task multilabel."
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_metric_of_objects_without_objects_is_refused_before_data_is_read(tmp_path):
     recipe = {**FLAT, "task": "multilabel", "metrics": ["boundary-adapted-rand"]}
     with pytest.raises(RecipeErrors, match="no head makes a target of such ids"):

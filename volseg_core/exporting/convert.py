@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from volseg_core.errors import PluginError
-from volseg_core.exporting.vectors import FLOAT32, Parity, Vectors, compare
+from volseg_core.exporting.vectors import FLOAT32, SPATIAL, Parity, Vectors, compare
 from volseg_core.volume import BOXES, SLICES
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ log = logging.getLogger("volseg")
 
 INPUT, OUTPUT = "image", "logits"
 OPSET = 20
-_SPATIAL = ("depth", "height", "width")
 _LEAST = {SLICES: 64, BOXES: 32}
 _LARGEST = 64**3
 """Voxels of a training window of a 3D network up to which it is compared on that; larger ones take minutes."""
@@ -49,7 +48,7 @@ class Attempt:
         return f"{self.exporter}, {' and '.join(self.free) if self.free else 'no dimension'} free"
 
 
-ALL, BATCH = ("batch", *_SPATIAL), ("batch",)
+ALL, BATCH = ("batch", *SPATIAL), ("batch",)
 ATTEMPTS = {
     # the older exporter first: the same logits in seconds instead of minutes
     "auto": [Attempt("legacy", ALL), Attempt("dynamo", ALL), Attempt("legacy", BATCH), Attempt("legacy", ())],
@@ -192,11 +191,11 @@ def _usable(wanted: Sequence[Vectors], attempt: Attempt) -> list[Vectors]:
 
 def free_sizes(dims: int) -> tuple[str, ...]:
     """Return the names of all dimensions that can be free: of slices, or of boxes."""
-    return "batch", *_SPATIAL[-dims:]
+    return "batch", *SPATIAL[-dims:]
 
 
 def _free_axes(attempt: Attempt, image: torch.Tensor) -> dict[int, str]:
-    names = {0: "batch", **dict(enumerate(_SPATIAL[-(image.ndim - 2) :], start=2))}
+    names = {0: "batch", **dict(enumerate(SPATIAL[-(image.ndim - 2) :], start=2))}
     return {number: name for number, name in names.items() if name in attempt.free}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from volseg_core.api import Architecture
-from volseg_core.errors import PluginError, UsageError
+from volseg_core.errors import PluginError
 from volseg_core.exporting.convert import OPSET, Attempt, convert, free_sizes
 from volseg_core.exporting.reading import read_exported
 from volseg_core.exporting.reduce import Reduced, reduce
@@ -15,7 +15,6 @@ from volseg_core.exporting.reduction import OPTIONS
 from volseg_core.exporting.writing import documents, made, write_exported
 from volseg_core.network import trained_network
 from volseg_core.progress import Silent
-from volseg_core.volume import SLICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,15 +61,10 @@ def export_model(
 
     Raises:
         PluginError: no attempt gave the network's logits, or the architecture says that none will.
-        UsageError: a package of a 3D network.
+        UsageError: less precision of a network that gives no classes.
         DataError: less precision loses too much, or the folder cannot be written. ResourceError: the disk is full.
     """
     start = time.time()
-    if model.spec.dims != SLICES and packages is not None and packages.targets():
-        option = packages.targets()[0][1]
-        raise UsageError(option, "packages are for networks of slices; this one is 3D", f"Leave {option} out.")
-    if packages is not None and packages.targets():
-        model.spec.only_classes(packages.targets()[0][1])
     if reduction is not None:
         model.spec.only_classes(OPTIONS[reduction.precision])
     architecture = recipe.architecture.provided

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
+SPATIAL = ("depth", "height", "width")
+"""Names of an input's last dimensions; slices have no depth."""
 FLOAT32, FLOAT16, INT8 = "float32", "float16", "int8"
 
 

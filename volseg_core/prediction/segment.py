@@ -168,11 +168,12 @@ def results(spec: ModelSpec, output: Any) -> Any:
     Probabilities of classes, of a binary task of both, or of the channels of a multilabel task; values of a regression
     in the unit of its labels.
     """
-    parts = [_result(head, output[:, part]) for head, part in zip(spec.heads, spec.parts, strict=True)]
+    parts = [result(head, output[:, part]) for head, part in zip(spec.heads, spec.parts, strict=True)]
     return array_namespace(output).concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-def _result(head: HeadSpec, output: Any) -> Any:
+def result(head: HeadSpec, output: Any) -> Any:
+    """Return the results (N, K, *S), in float32, of the output of one head."""
     if head.task == "multiclass":
         return softmax(output)
     if head.task == "binary":

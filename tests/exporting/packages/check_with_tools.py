@@ -49,6 +49,8 @@ from tritonclient.grpc import model_config_pb2
 config = text_format.Parse(open(sys.argv[1]).read(), model_config_pb2.ModelConfig())
 print(f"{config.name}: {config.backend}, batch {config.max_batch_size}, {list(config.input[0].dims)}")
 """
+SMALL = ["model.f_maps=8", "model.num_levels=3", "model.num_groups=4"]
+HEADS = "heads={cells: {task: multilabel, loss: [bce]}, depth: {task: regression, loss: [mse], metrics: [mse]}}"
 CASES = {
     "float32": ([], {}, {}),
     "float16": ([], {}, {"fp16": True}),
@@ -59,6 +61,28 @@ CASES = {
     "percentile": ([], {"normalisation": Normalisation("percentile", (1, 99))}, {}),
     "range": ([], {"normalisation": Normalisation("range", (-100, 300))}, {}),
     "none": ([], {"normalisation": Normalisation("none")}, {}),
+    "boxes": (SMALL, {"base": "patches"}, {}),
+    "boxes-float16": (
+        SMALL,
+        {"base": "patches", "normalisation": Normalisation("percentile", (1, 99))},
+        {"fp16": True},
+    ),
+    "multilabel": (["task=multilabel", "loss=[bce]", "metrics=[dice]"], {}, {}),
+    "regression": (
+        [*SMALL, "task=regression", "loss=[mse]", "metrics=[mse]"],
+        {"base": "patches", "scaling": ((5.0, 6.0, 7.0), (2.0, 3.0, 4.0))},
+        {},
+    ),
+    "heads": (
+        [*SMALL, "task=null", "loss=null", "metrics=null", HEADS],
+        {"base": "patches", "classes": 2},
+        {},
+    ),
+    "regression-one": (
+        ["task=regression", "loss=[mse]", "metrics=[mse]"],
+        {"classes": 1, "scaling": ((5.0,), (2.0,))},
+        {},
+    ),
 }
 
 
@@ -85,7 +109,8 @@ def environment(folder: Path) -> Path:
 
 def check(python: Path, case: str, folder: Path) -> bool:
     overrides, facts, options = CASES[case]
-    run = write_untrained(folder / f"run-{case}", ["model.encoder=resnet18", *overrides], **facts)
+    encoder = [] if facts.get("base") else ["model.encoder=resnet18"]
+    run = write_untrained(folder / f"run-{case}", [*encoder, *overrides], **facts)
     jobs = [(PARSE_CONFIG, folder / "triton" / case / "config.pbtxt")]
     if options.get("int8"):
         options = {"int8": np.random.default_rng(0).normal(0, 1, (4, 96, 96)).astype(np.float32), "force": True}

@@ -13,7 +13,7 @@ from onnxruntime import InferenceSession
 
 import volseg_core
 from volseg_core.errors import DataError, UsageError
-from volseg_core.exporting.packages.bioimageio import network_values, preprocessing, raw_values
+from volseg_core.exporting.packages.steps import network_values, preprocessing, raw_values
 from volseg_core.model import HeadSpec, ModelSpec, read_model
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
@@ -33,7 +33,7 @@ def spec(kind="zscore", clip=(0.5, 99.5), channels=1, neighbours=0):
 
 def applied(steps, image):
     """Apply steps as the specification defines them, statistics taken before the first (as bioimageio.core does)."""
-    axes = {"channel": 1, "y": 2, "x": 3}
+    axes = {"channel": 1, "z": -3, "y": -2, "x": -1}
     raw = image.astype(np.float64)
     now = raw
     for step in steps:
@@ -172,3 +172,72 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(package, tmp_path):
         with pytest.raises(kind, match=message):
             volseg_core.export(folder / "run", output=tmp_path / "m.onnx", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+SMALL = ["model.f_maps=4", "model.num_levels=2", "model.num_groups=2"]
+
+
+def packaged(untrained, folder, overrides, **facts):
+    """Return the description, the page and both test tensors of a network with random weights."""
+    run = untrained(folder / "run", overrides, **facts)
+    volseg_core.export(run, output=folder / "m.onnx", bioimageio=folder / "m.zip")
+    with zipfile.ZipFile(folder / "m.zip") as file:
+        rdf = yaml.safe_load(file.read("rdf.yaml"))
+        sources = [item["test_tensor"]["source"] for end in ("inputs", "outputs") for item in rdf[end]]
+        tensors = [np.load(io.BytesIO(file.read(name))) for name in sources]
+        return rdf, file.read("README.md").decode(), *tensors
+
+
+def logits_of(folder, rdf, image):
+    seen = applied(rdf["inputs"][0]["preprocessing"], image).astype(np.float32)
+    return InferenceSession(folder / "m.onnx", providers=["CPUExecutionProvider"]).run(None, {"image": seen})
+
+
+def test_a_3d_network_has_three_axes_and_statistics_over_all_of_them(untrained, tmp_path):
+    rdf, page, image, wanted = packaged(untrained, tmp_path, SMALL, base="patches", classes=2)
+    assert [axis.get("id") for axis in rdf["inputs"][0]["axes"]] == [None, "channel", "z", "y", "x"]
+    assert rdf["inputs"][0]["axes"][2]["size"] == {"min": 2, "step": 1}
+    assert rdf["outputs"][0]["axes"][2] == {
+        "type": "space", "id": "z", "size": {"tensor_id": "image", "axis_id": "z"},
+    }  # fmt: skip
+    assert rdf["inputs"][0]["preprocessing"][0]["kwargs"]["axes"] == ["channel", "z", "y", "x"]
+    assert "3d" in rdf["tags"]
+    assert "Depth, height and width are multiples of 1, 2 or more" in page
+    assert "windows that overlap" in page
+    power = np.exp(logits_of(tmp_path, rdf, image)[0].astype(np.float64))
+    np.testing.assert_allclose(power / power.sum(1, keepdims=True), wanted, atol=0.02)
+
+
+def test_values_of_a_regression_come_in_their_unit(untrained, tmp_path):
+    overrides = [*SMALL, "task=regression", "loss=[mse]", "metrics=[mse]"]
+    facts = {"base": "patches", "normalisation": Normalisation("none")}
+    (tmp_path / "one").mkdir()
+    rdf, page, image, wanted = packaged(
+        untrained, tmp_path / "one", overrides, classes=1, scaling=((5.0,), (2.0,)), **facts
+    )
+    assert rdf["outputs"][0]["id"] == "values"
+    assert rdf["outputs"][0]["postprocessing"] == [{"id": "scale_linear", "kwargs": {"gain": 2.0, "offset": 5.0}}]
+    assert "The output holds values of class0." in page
+    np.testing.assert_allclose(logits_of(tmp_path / "one", rdf, image)[0] * 2 + 5, wanted, atol=1e-4)
+    rdf, *_ = packaged(untrained, tmp_path, overrides, classes=2, scaling=((5.0, 6.0), (2.0, 3.0)), **facts)
+    kwargs = {"axis": "channel", "gain": [2.0, 3.0], "offset": [5.0, 6.0]}
+    assert rdf["outputs"][0]["postprocessing"] == [{"id": "scale_linear", "kwargs": kwargs}]
+
+
+def test_every_head_has_an_output_with_steps_of_its_own(untrained, tmp_path):
+    heads = (
+        "heads={cells: {task: multilabel, loss: [bce]}, depth: {task: regression, loss: [mse], metrics: [mse]}, "
+        "inside: {task: binary, loss: [bce]}}"
+    )
+    overrides = [*SMALL, "task=null", "loss=null", "metrics=null", heads]
+    rdf, page, image, *wanted = packaged(
+        untrained, tmp_path, overrides, base="patches", classes=2, normalisation=Normalisation("none")
+    )
+    assert [output["id"] for output in rdf["outputs"]] == ["cells", "depth", "inside"]
+    assert [output["postprocessing"] for output in rdf["outputs"]] == [[{"id": "sigmoid"}], [], [{"id": "sigmoid"}]]
+    assert [output["axes"][1]["channel_names"] for output in rdf["outputs"]][2] == ["class1"]
+    assert "The output depth holds values of class0, class1. The output inside holds probabilities of class1." in page
+    cells, depth, inside = logits_of(tmp_path, rdf, image)
+    for logits, found in ((cells, wanted[0]), (inside, wanted[2])):
+        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), found, atol=1e-5)
+    np.testing.assert_allclose(depth, wanted[1], atol=1e-5)

@@ -120,3 +120,18 @@ def test_a_repository_gets_a_folder_for_the_model_and_keeps_others(untrained, tm
     volseg_core.export(run, output=tmp_path / "my em.onnx", triton=repository, overwrite=True)
     assert not (folder / "stale.txt").exists()
     assert sorted(path.name for path in repository.iterdir()) == ["my_em", "other"]
+
+
+def test_boxes_have_a_depth_small_batches_and_an_output_for_each_head(tmp_path):
+    classes = ClassMap((ClassName(0, "a"), ClassName(1, "b"), ClassName(2, "c")), ())
+    heads = (HeadSpec("regression", classes, "depth"), HeadSpec("binary", classes, "inside"))
+    spec = ModelSpec(heads, 1, Normalisation(), "zyx", SizeRule.same(16, 16, 3))
+    free = {"free": ["batch", "depth", "height", "width"], "precision": "float32"}
+    config = parsed(triton_config(ModelFile(tmp_path / "m.onnx", spec, {}, "id", free), "em"))
+    assert config.max_batch_size == 2
+    assert list(config.input[0].dims) == [1, -1, -1, -1]
+    assert [(output.name, list(output.dims)) for output in config.output] == [
+        ("depth", [3, -1, -1, -1]),
+        ("inside", [1, -1, -1, -1]),
+    ]
+    assert list(config.model_warmup[0].inputs[0].value.dims) == [1, 64, 64, 64]

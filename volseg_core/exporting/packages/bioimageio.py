@@ -15,26 +15,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from volseg_core.exporting.convert import INPUT, OUTPUT
+from volseg_core.exporting.convert import INPUT, output_names
 from volseg_core.exporting.packages.choice import BIOIMAGEIO
-from volseg_core.exporting.packages.page import page
-from volseg_core.exporting.vectors import FLOAT32, read_vectors, vectors_path
+from volseg_core.exporting.packages.page import axes, channel_names, made_of, page, seen
+from volseg_core.exporting.packages.steps import network_values, postprocessing, preprocessing, raw_values, results
+from volseg_core.exporting.vectors import FLOAT32, SPATIAL, read_vectors, vectors_path
 from volseg_core.exporting.writing import replacing
-from volseg_core.prediction.segment import softmax
-from volseg_core.volume.normalise import Normaliser
+from volseg_core.tasks import PROBABILITIES, VALUES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from volseg_core.model import ModelFile, ModelSpec
+    from volseg_core.model import HeadSpec, ModelFile
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
 FORMAT = "0.5.12"
-DESCRIPTION, WEIGHTS, PAGE, TEST_INPUT, TEST_OUTPUT = (
-    "rdf.yaml", "weights.onnx", "README.md", "test_input.npy", "test_output.npy",
-)  # fmt: skip
+DESCRIPTION, WEIGHTS, PAGE, TEST_INPUT = "rdf.yaml", "weights.onnx", "README.md", "test_input.npy"
 _NAME = 128
 _PIECE = 1 << 20
 
@@ -42,18 +39,17 @@ _PIECE = 1 << 20
 def write_bioimageio(model: ModelFile, path: Path) -> None:
     """Write the package of an exported file.
 
-    Its test tensors are the input of the file's vectors and the probabilities that this file makes of it.
+    Its test tensors are the input of the file's vectors and the results that this file makes of it, head by head.
 
     Raises:
         DataError: the vectors are missing, or the folder cannot be written. ResourceError: the disk is full.
     """
     vectors = read_vectors(vectors_path(model.path), str(model.export["vectors_sha256"]))
     image = raw_values(vectors.image, model.spec)
-    texts = {
-        PAGE: page(model).encode(),
-        TEST_INPUT: _npy(image),
-        TEST_OUTPUT: _npy(_probabilities(model, network_values(image, model.spec))),
-    }
+    texts = {PAGE: page(model).encode(), TEST_INPUT: _npy(image)}
+    logits = _logits(model, network_values(image, model.spec))
+    for head, found in zip(model.spec.heads, logits, strict=True):
+        texts[_test_output(head)] = _npy(results(head, found))
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in texts.items()}
     rdf = description(model, {**hashes, WEIGHTS: _sha256(model.path)}, image.shape)
     texts[DESCRIPTION] = yaml.safe_dump(rdf, sort_keys=False, allow_unicode=True).encode()
@@ -65,42 +61,28 @@ def write_bioimageio(model: ModelFile, path: Path) -> None:
 
 def description(model: ModelFile, hashes: dict[str, str], shape: tuple[int, ...]) -> dict[str, Any]:
     """Return the description; what volseg cannot know (authors, licence, citation) is left to the page to ask for."""
-    spec = model.spec
-    head = spec.heads[0]
-    names = [_identifier(name, index) for index, name in enumerate(head.classes.names)][-spec.out_channels :]
+    spec, letters = model.spec, axes(model.spec)
     return {
         "format_version": FORMAT,
         "type": "model",
         "name": _title(model),
-        "description": f"Segments slices into {', '.join(head.classes.names)}."[:512],
+        "description": f"Makes {made_of(spec)} of {seen(spec)}."[:512],
         "documentation": _file(PAGE, hashes),
-        "tags": ["segmentation", "2d", "volseg", "onnx"],
+        "tags": ["segmentation", f"{spec.dims}d", "volseg", "onnx"],
         "inputs": [
             {
                 "id": INPUT,
                 "axes": [
                     _batch(model),
                     _channels([f"channel{number}" for number in range(spec.in_channels)]),
-                    *(_space(model, axis, size) for axis, size in zip("yx", shape[2:], strict=True)),
+                    *(_space(model, axis, size) for axis, size in zip(letters, shape[2:], strict=True)),
                 ],
                 "test_tensor": _file(TEST_INPUT, hashes),
                 "data": {"type": "float32"},
                 "preprocessing": preprocessing(spec),
             }
         ],
-        "outputs": [
-            {
-                "id": "probabilities",
-                "axes": [
-                    _batch(model),
-                    _channels(names),
-                    *({"type": "space", "id": axis, "size": {"tensor_id": INPUT, "axis_id": axis}} for axis in "yx"),
-                ],
-                "test_tensor": _file(TEST_OUTPUT, hashes),
-                "data": {"type": "float32"},
-                "postprocessing": [{"id": "sigmoid"} if head.task == "binary" else _step("softmax", axis="channel")],
-            }
-        ],
+        "outputs": [_output(model, head, hashes) for head in spec.heads],
         "weights": {"onnx": {**_file(WEIGHTS, hashes), "opset_version": model.export["opset"]}},
         "config": {
             "bioimageio": {"reproducibility_tolerance": _tolerance(model)},
@@ -109,59 +91,28 @@ def description(model: ModelFile, hashes: dict[str, str], shape: tuple[int, ...]
     }
 
 
-def preprocessing(spec: ModelSpec) -> list[dict[str, Any]]:
-    """Return the steps of the normalisation, with statistics of the input instead of the volume.
-
-    The slices that a network with neighbours sees are pooled, as they are one channel of the volume; of several
-    channels each slice counts by itself. bioimageio.core measures mean and deviation before the first step, on values
-    that are not clipped yet.
-    """
-    low, high = spec.normalisation.clip
-    pooled = ("channel", "y", "x") if spec.volume_channels == 1 else ("y", "x")
-    percentiles = {"min_percentile": low, "max_percentile": high}
-    if spec.normalisation.kind == "none":
-        return []
-    if spec.normalisation.kind == "range":
-        gain = 2 / (high - low)
-        return [_step("clip", min=low, max=high), _step("scale_linear", gain=gain, offset=-1 - low * gain)]
-    if spec.normalisation.kind == "percentile":
-        return [_step("scale_range", axes=list(pooled), **percentiles), _step("clip", min=0.0, max=1.0)]
-    return [_step("clip", axes=list(pooled), **percentiles), _step("zero_mean_unit_variance", axes=list(pooled))]
+def _output(model: ModelFile, head: HeadSpec, hashes: dict[str, str]) -> dict[str, Any]:
+    names = [_identifier(name, index) for index, name in channel_names(head)]
+    sizes = ({"type": "space", "id": axis, "size": {"tensor_id": INPUT, "axis_id": axis}} for axis in axes(model.spec))
+    return {
+        "id": head.name or (VALUES if head.task == "regression" else PROBABILITIES),
+        "axes": [_batch(model), _channels(names), *sizes],
+        "test_tensor": _file(_test_output(head), hashes),
+        "data": {"type": "float32"},
+        "postprocessing": postprocessing(head),
+    }
 
 
-def _step(name: str, **kwargs: Any) -> dict[str, Any]:
-    return {"id": name, "kwargs": kwargs}
+def _test_output(head: HeadSpec) -> str:
+    return f"test_output_{head.name}.npy" if head.name else "test_output.npy"
 
 
-def raw_values(image: Array, spec: ModelSpec) -> Array:
-    """Return noise as values of a volume: spread over a fixed range, else without outliers.
-
-    Without them it makes no difference whether statistics are taken before or after clipping.
-    """
-    low, high = spec.normalisation.clip
-    if spec.normalisation.kind == "range":
-        return (low + (image + 1) / 2 * (high - low)).astype(np.float32)
-    return image if spec.normalisation.kind == "none" else _by_volume(image, spec, Normaliser.unit)
-
-
-def network_values(image: Array, spec: ModelSpec) -> Array:
-    """Return what the network sees of images (N, C, H, W), each normalised by itself as a volume is."""
-    return _by_volume(image, spec, Normaliser.__call__)
-
-
-def _by_volume(image: Array, spec: ModelSpec, of: Callable[[Normaliser, Array], Array]) -> Array:
-    channels = 1 if spec.volume_channels == 1 else spec.in_channels
-    volumes = [sample.reshape(channels, -1, *sample.shape[1:]) for sample in image]
-    return np.stack([of(spec.normalisation.fit(volume), volume) for volume in volumes]).reshape(image.shape)
-
-
-def _probabilities(model: ModelFile, batch: Array) -> Array:
+def _logits(model: ModelFile, batch: Array) -> list[Array]:
+    """Return the logits (N, K, *S) of every head."""
     from onnxruntime import InferenceSession
 
     session = InferenceSession(model.path.read_bytes(), providers=["CPUExecutionProvider"])
-    logits = session.run([OUTPUT], {INPUT: batch})[0]
-    found: Array = 1 / (1 + np.exp(-logits)) if model.spec.heads[0].task == "binary" else softmax(logits)
-    return found
+    return list(session.run(output_names(model.spec), {INPUT: batch}))
 
 
 def _batch(model: ModelFile) -> dict[str, Any]:
@@ -173,10 +124,11 @@ def _channels(names: list[str]) -> dict[str, Any]:
 
 
 def _space(model: ModelFile, axis: str, size: int) -> dict[str, Any]:
-    if {"y": "height", "x": "width"}[axis] not in model.export["free"]:
+    if SPATIAL["zyx".index(axis)] not in model.export["free"]:
         return {"type": "space", "id": axis, "size": size}
-    rule, number = model.spec.sizes, "yx".index(axis)
-    return {"type": "space", "id": axis, "size": {"min": rule.padded((1, 1))[number], "step": rule.divisor[number]}}
+    rule, number = model.spec.sizes, axes(model.spec).index(axis)
+    least = rule.padded((1,) * rule.dims)[number]
+    return {"type": "space", "id": axis, "size": {"min": least, "step": rule.divisor[number]}}
 
 
 def _tolerance(model: ModelFile) -> list[dict[str, Any]]:
@@ -198,7 +150,7 @@ def _title(model: ModelFile) -> str:
 
 def _identifier(name: str, index: int) -> str:
     """Return a class name as an identifier; the names themselves stand in the page and under config.volseg."""
-    return name if name.isidentifier() else f"class{index}_{re.sub(r'[^A-Za-z0-9]', '_', name)}"
+    return name if name.isidentifier() else f"channel{index}_{re.sub(r'[^A-Za-z0-9]', '_', name)}"
 
 
 def _npy(array: Array) -> bytes:

@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from volseg_core.exporting.reading import describe_export
+from volseg_core.exporting.vectors import SPATIAL
+from volseg_core.volume import SLICES
 
 if TYPE_CHECKING:
-    from volseg_core.model import ModelFile, ModelSpec
+    from volseg_core.model import HeadSpec, ModelFile, ModelSpec
 
 _PAGE = """\
 # {title}
-Segments slices of a volume into {classes}.
+Makes {made} of {seen}.
 Trained and exported with volseg; `volseg inspect weights.onnx` shows the recipe inside.
 
 ## Input and output
-{channels}, float32, `(batch, channel, y, x)`. {sizes} Slices along {axes} were trained
-on. The output holds the probability of {outputs}.
+{channels}, float32, `(batch, channel, {axes})`. {sizes} {trained} {outputs}
 
 ## Normalisation
 {normalisation}
 
 ## Validation
-Predict a labelled volume that was not trained on and compare: `volseg predict weights.onnx scan.h5 -o seg.h5` averages
-slices along several directions, `volseg evaluate --prediction seg.h5 --labels labels.h5` gives Dice and others.
+Predict a labelled volume that was not trained on and compare: `volseg predict weights.onnx scan.h5 -o seg.h5` merges
+{merged}, `volseg evaluate --prediction seg.h5 --labels labels.h5` gives scores.
 
 {facts}
 
@@ -33,8 +34,8 @@ Add to `rdf.yaml` what only you know: `authors`, `license`, `cite`, `covers`, an
 
 _MEASURED = """\
 volseg clips each channel of a volume at its percentiles {low:g} and {high:g}; values are then {rule}. The preprocessing
-does this to each input by itself, since bioimage.io knows no volume around a slice: on slices that are darker, brighter
-or emptier than the volume the two differ. For the same result normalise over the volume and leave it out."""
+does this to each input by itself, since bioimage.io knows no volume around it: on inputs that are darker, brighter or
+emptier than the volume the two differ. For the same result normalise over the volume and leave it out."""
 _UNCLIPPED = """ bioimageio.core
 takes mean and deviation of values that are not clipped yet, so outliers count more."""
 
@@ -42,18 +43,53 @@ takes mean and deviation of values that are not clipped yet, so outliers count m
 def page(model: ModelFile) -> str:
     """Return the page of an exported model."""
     spec = model.spec
-    head = spec.heads[0]
-    named = [f"{item.name} (id {item.id})" for item in head.classes.classes]
+    slices = spec.dims == SLICES
+    trained = f"Slices along {', '.join(spec.axes)} were trained on." if slices else "Boxes of volumes were trained on."
     return _PAGE.format(
         title=f"{model.recipe['model']['use']} of volseg",
-        classes=", ".join(named),
+        made=made_of(spec),
+        seen=seen(spec),
+        axes=", ".join(axes(spec)),
         channels=_channels(spec),
         sizes=_sizes(model),
-        axes=", ".join(spec.axes),
-        outputs=named[1] if head.task == "binary" else "each class",
+        trained=trained,
+        outputs=" ".join(map(_output, spec.heads)),
         normalisation=_normalisation(spec),
+        merged="slices along several directions" if slices else "windows that overlap",
         facts="\n".join(f"- {key}: {value}" for key, value in describe_export(model).items()),
     )
+
+
+def axes(spec: ModelSpec) -> str:
+    """Return the letters of the axes that the network sees."""
+    return "zyx"[-spec.dims :]
+
+
+def seen(spec: ModelSpec) -> str:
+    """Return what the network sees, for people."""
+    return "slices of a volume" if spec.dims == SLICES else "boxes of a volume"
+
+
+def made_of(spec: ModelSpec) -> str:
+    """Return what the network makes, for people."""
+    return "; ".join(_head(head) for head in spec.heads)
+
+
+def _head(head: HeadSpec) -> str:
+    if not head.of_classes:
+        return f"{'values' if head.task == 'regression' else 'probabilities'} of {head.describe()}"
+    return "classes: " + ", ".join(f"{item.name} (id {item.id})" for item in head.classes.classes)
+
+
+def channel_names(head: HeadSpec) -> list[tuple[int, str]]:
+    """Return a number and a name for each channel of an output; of a binary task the second class has one."""
+    return list(enumerate(head.classes.names))[-head.channels :]
+
+
+def _output(head: HeadSpec) -> str:
+    named = ", ".join(name for _, name in channel_names(head))
+    kind = "values" if head.task == "regression" else "probabilities"
+    return f"The output {head.name} holds {kind} of {named}." if head.name else f"The output holds {kind} of {named}."
 
 
 def _channels(spec: ModelSpec) -> str:
@@ -64,9 +100,9 @@ def _channels(spec: ModelSpec) -> str:
 
 def _sizes(model: ModelFile) -> str:
     spec = model.spec
-    if "height" not in model.export["free"]:
+    if SPATIAL[-1] not in model.export["free"]:
         return f"Its size is {' x '.join(map(str, spec.window))}."
-    return f"Height and width are {spec.sizes}."
+    return f"{', '.join(SPATIAL[-spec.dims : -1])} and {SPATIAL[-1]} are {spec.sizes}.".capitalize()
 
 
 def _normalisation(spec: ModelSpec) -> str:

@@ -9,28 +9,32 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
+from volseg_core.exporting.convert import output_names
 from volseg_core.exporting.packages.choice import TRITON
-from volseg_core.exporting.vectors import INT8
+from volseg_core.exporting.vectors import INT8, SPATIAL
 from volseg_core.exporting.writing import replacing
+from volseg_core.volume import BOXES, SLICES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from volseg_core.model import ModelFile
 
-MAX_BATCH = 8
-WINDOW = 256
+MAX_BATCH = {SLICES: 8, BOXES: 2}
+WINDOW = {SLICES: 256, BOXES: 64}
+"""Edge of what the server warms up with, where all sizes fit."""
 CONFIG, FACTS = "config.pbtxt", "volseg.json"
 
 _CONFIG = """\
-# Written by volseg. volseg.json says how to normalise a volume, which classes there are and which sizes fit.
+# Written by volseg. volseg.json says how to normalise a volume, what each channel is and which sizes fit.
 name: "{name}"
 backend: "onnxruntime"
 max_batch_size: {batch}
 input [ {{ name: "image" data_type: TYPE_FP32 dims: [ {inputs} ] }} ]
-output [ {{ name: "logits" data_type: TYPE_FP32 dims: [ {outputs} ] }} ]
+output [ {outputs} ]
 instance_group [ {{ count: 1 kind: {kind} }} ]
 """
+_OUTPUT = '{{ name: "{name}" data_type: TYPE_FP32 dims: [ {dims} ] }}'
 _BATCHING = "dynamic_batching {{ preferred_batch_size: [ {batch} ] }}\n"
 _GPU = """\
 # 1 is HEURISTIC: no search anew for each shape. Given as a CUDA accelerator's parameter it would be overwritten.
@@ -64,16 +68,19 @@ def triton_config(model: ModelFile, name: str) -> str:
     A server without a GPU refuses a model for GPUs; it never runs it on the CPU unasked.
     """
     spec, free = model.spec, model.export["free"]
-    size = spec.window or spec.sizes.padded((WINDOW, WINDOW))
-    sizes = [-1 if axis in free else edge for axis, edge in zip(("height", "width"), size, strict=True)]
-    batch = MAX_BATCH if "batch" in free else 0
+    size = spec.window or spec.sizes.padded((WINDOW[spec.dims],) * spec.dims)
+    sizes = [-1 if axis in free else edge for axis, edge in zip(SPATIAL[-spec.dims :], size, strict=True)]
+    batch = MAX_BATCH[spec.dims] if "batch" in free else 0
     lead = [] if batch else [1]
     on_cpu = model.export["precision"] == INT8
     text = _CONFIG.format(
         name=name,
         batch=batch,
         inputs=_listed([*lead, spec.in_channels, *sizes]),
-        outputs=_listed([*lead, spec.out_channels, *sizes]),
+        outputs=", ".join(
+            _OUTPUT.format(name=name, dims=_listed([*lead, head.channels, *sizes]))
+            for name, head in zip(output_names(spec), spec.heads, strict=True)
+        ),
         kind="KIND_CPU" if on_cpu else "KIND_GPU",
     )
     text += _BATCHING.format(batch=batch) if batch else ""
