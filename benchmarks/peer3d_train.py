@@ -105,7 +105,7 @@ def monai(arguments: argparse.Namespace) -> None:
             SpatialPadd(keys, arguments.window, mode="reflect"),
             RandCropByPosNegLabeld(keys, "label", arguments.window, num_samples=1),
             *(RandFlipd(keys, 0.5, axis) for axis in range(3)),
-            RandRotate90d(keys, 0.5, 3, (1, 2)),
+            *([RandRotate90d(keys, 0.5, 3, (1, 2))] if arguments.window[1] == arguments.window[2] else []),
             RandScaleIntensityd("image", 0.2, prob=0.5),
             RandGaussianNoised("image", 0.5, std=0.1),
         ]
