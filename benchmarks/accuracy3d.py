@@ -101,6 +101,8 @@ OBJECTS = {
     "distance-watershed": [f"min_distance={edge}" for edge in (4, 8, 12)],
     "watershed": [f"seeds={edge}" for edge in (0.05, 0.1, 0.2, 0.3, 0.4)],
 }
+FIXED = {"distance-watershed": ["prominence=0"]}
+"""Settings that are the same for all: one parameter is chosen."""
 
 
 def main() -> None:
@@ -169,7 +171,8 @@ def objects(case: Case, chances: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
     """Return how well objects made of probabilities (1, Z, Y, X) agree with ids away from the training."""
     choices = {}
     for given in OBJECTS[case.objects]:
-        found = postprocess(chances, case.objects, overrides=[given]).arrays["instances"].astype(np.int32)
+        overrides = [given, *FIXED.get(case.objects, [])]
+        found = postprocess(chances, case.objects, overrides=overrides).arrays["instances"].astype(np.int32)
         names = ["adapted-rand", "average-precision"]
         truth = ids.astype(np.int32)
         crop, away = (

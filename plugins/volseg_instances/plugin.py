@@ -98,6 +98,13 @@ DISTANCE_WATERSHED = Postprocess(
             "float", 8.0, "Seeds are the highest of a box that reaches so far, in the smallest edge of a voxel.", min=1
         ),
         "smooth": Param("float", 2.0, _SMOOTH, min=0),
+        "prominence": Param(
+            "float",
+            0.25,
+            "Share of its height by which a peak must rise above what parts it from a higher one; 0 parts at any.",
+            min=0,
+            max=1,
+        ),
         "halo": _HALO,
     },
     wants=("spacing", "taken"),

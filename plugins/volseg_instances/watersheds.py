@@ -7,6 +7,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from volseg_instances.inputs import LABELS, Array, Spacing, chosen, inside, one_channel, proportions
+from volseg_instances.prominence import joined
 from volseg_instances.seeds import distances, peaks, smoothed, with_the_rest
 
 _VALUES = "values"
@@ -23,16 +24,18 @@ class DistanceWatershed:
         threshold: what probability or distance must exceed.
         min_distance: seeds are the highest of a box that reaches so far to either side.
         smooth: standard deviation of a Gaussian on the distances, against several peaks in one object.
+        prominence: share of its height by which a peak must rise above what parts it from a higher one; where two
+            equal spheres meet, 0.25 joins those whose centres are nearer than 1.3 radii; 0 joins nothing.
         halo: voxels of context around a block; at least the radius of an object.
         spacing: size of a voxel (z, y, x), for what it says of their proportions.
     """
 
     def __init__(
         self, *, channel: int | None = None, threshold: float = 0.5, min_distance: float = 8.0, smooth: float = 2.0,
-        halo: int = 32, spacing: Spacing | None = None, taken: str = LABELS,
+        prominence: float = 0.25, halo: int = 32, spacing: Spacing | None = None, taken: str = LABELS,
     ) -> None:  # fmt: skip
         self.channel, self.threshold, self.taken = channel, threshold, taken
-        self.min_distance, self.smooth, self.halo = min_distance, smooth, halo
+        self.min_distance, self.smooth, self.prominence, self.halo = min_distance, smooth, prominence, halo
         self.shares = proportions(spacing)
 
     def __call__(self, array: Array) -> Array:
@@ -41,7 +44,8 @@ class DistanceWatershed:
         distance = one_channel(array, self.channel) if self.taken == _VALUES else distances(mask, self.shares)
         distance = smoothed(distance, self.smooth, self.shares)
         seeds = peaks(distance, mask, self.min_distance, self.shares)
-        return with_the_rest(np.asarray(watershed(-distance, seeds, mask=mask)), mask)
+        basins = np.asarray(watershed(-distance, seeds, mask=mask))
+        return with_the_rest(joined(basins, distance, self.prominence), mask)
 
 
 class Watershed:
