@@ -4,8 +4,9 @@
     python benchmarks/accuracy3d.py DATA_FOLDER --seconds 300 [--case nuclei3d] [--side volseg] [--rows rows.jsonl]
 
 Every side trains for so many CPU seconds, start-up included, on the same crop and predicts the whole volume; Dice of
-the foreground classes is that of voxels away from the crop. volseg and MONAI train MONAI's residual U-Net of 16
-channels; pytorch-3dunet, and volseg once more, a U-Net of as many (group norm, four levels); windows are equal.
+the foreground classes is that of voxels away from the crop. All networks have 16 channels and four levels: volseg's
+is that of `volseg suggest --dims 3` on a CPU, MONAI's its residual U-Net, pytorch-3dunet's, and volseg's once more, a
+U-Net with group norm; windows are equal.
 volseg's steps are chosen by the pace of a few, so that its schedule ends with the time; a training that took longer,
 or less than 92 % of it, is done again with others. Nothing is held out. Finished rows are kept.
 
@@ -33,7 +34,7 @@ import numpy as np
 from volseg_core.operations import evaluate, postprocess
 
 OWN = {
-    "volseg": ("model={use: monai-unet, norm: batch}", "train.lr=6.0e-3"),
+    "volseg": ("model={use: nnunet, stem: 2, norm: batch, width: 16, stages: 4}", "train.lr=6.0e-3"),
     "volseg, unet3d": ("model.use=unet3d", "model.f_maps=16"),
 }
 """volseg as `volseg suggest --dims 3` sets it up on a CPU, and with pytorch-3dunet's network."""

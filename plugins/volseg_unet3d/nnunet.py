@@ -134,19 +134,26 @@ class Stages:
 class StagedUNet(nn.Module):
     """A U-Net ``(N, in_channels, *S) -> (N, num_classes, *S)`` logits.
 
-    With ``deep_supervision`` every stage of the decoder but the coarsest has logits, which `supervised` returns.
+    With a ``stem`` of a stride the finest stage is so much coarser than the image, and a transposed convolution makes
+    the logits. With ``deep_supervision`` every stage of the decoder but the coarsest has some, which `supervised`
+    returns.
     """
 
-    def __init__(self, stages: Stages, in_channels: int, num_classes: int, *, deep_supervision: bool) -> None:
+    def __init__(
+        self, stages: Stages, in_channels: int, num_classes: int, stem: Size, *, deep_supervision: bool
+    ) -> None:
         super().__init__()
-        self.down = nn.ModuleList(stages.down(in_channels))
+        layers, width = stages.layers, stages.widths[0]
+        coarser = max(stem) > 1
+        self.stem = layers.activated(in_channels, width, stages.kernels[0], stem) if coarser else None
+        self.down = nn.ModuleList(stages.down(width if coarser else in_channels))
         self.enlarge = nn.ModuleList(stages.enlarge())
         self.up = nn.ModuleList(stages.up())
         heads = stages.widths[: len(stages.strides) - 1] if deep_supervision else []
-        self.heads = nn.ModuleList(
-            CONV[stages.layers.dims](width, num_classes, 1) for width in heads or stages.widths[:1]
-        )
-        self.factors = product(stages.strides)
+        self.heads = nn.ModuleList(CONV[layers.dims](width, num_classes, 1) for width in heads or stages.widths[:1])
+        if coarser:
+            self.heads[0] = TRANSPOSED[layers.dims](width, num_classes, stem, stride=stem)  # type: ignore[arg-type]
+        self.factors = product([stem, *stages.strides])
         self.single = stages.layers.norm != "instance"
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -155,17 +162,25 @@ class StagedUNet(nn.Module):
         Raises:
             UsageError: an axis of the image is shorter than its strides together.
         """
-        logits: torch.Tensor = self.heads[0](self._decoded(image)[0])
-        return logits
+        return self._finest(self._decoded(image)[0], image)
 
     def supervised(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Return the logits of every stage that has some, finest first, each of its stage's size."""
-        return [head(features) for head, features in zip(self.heads, self._decoded(image), strict=False)]
+        finest, *coarser = self._decoded(image)
+        rest = [head(features) for head, features in zip(self.heads[1:], coarser, strict=False)]
+        return [self._finest(finest, image), *rest]
+
+    def _finest(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the finest stage at the size of the image."""
+        logits: torch.Tensor = self.heads[0](features)
+        return logits if self.stem is None else cut(logits, image)
 
     def _decoded(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Return the features of the decoder's stages, finest first."""
         check_input(image, self.factors, single=self.single)
         skips = []
+        if self.stem is not None:
+            image = self.stem(image)
         for stage in self.down:
             image = stage(image)
             skips.append(image)
@@ -187,6 +202,7 @@ def build_nnunet(
     max_width: int | None = None,
     kernel_size: Any = 3,
     strides: Any = 2,
+    stem: Any = 1,
     residual: bool = False,
     blocks: Sequence[int] | None = None,
     decoder_blocks: int | None = None,
@@ -214,4 +230,5 @@ def build_nnunet(
         decoder_blocks or (1 if residual else 2),
         residual,
     )
-    return StagedUNet(plan, in_channels, num_classes, deep_supervision=deep_supervision)
+    (first,) = per_level("stem", stem, dims, 1)
+    return StagedUNet(plan, in_channels, num_classes, first, deep_supervision=deep_supervision)

@@ -184,6 +184,9 @@ def _nnunet() -> Architecture:
             "max_width": Param("int?", None, "Most channels of a stage; null: 320 in 3D, 512 in 2D.", min=1),
             "kernel_size": Param("any", 3, _KERNEL.format("stage")),
             "strides": Param("any", 2, _FACTOR.format("Stride", "stages")),
+            "stem": Param(
+                "any", 1, "Stride of a first convolution: 2 keeps full resolution out of all stages, quick on a CPU."
+            ),
             "residual": Param("bool", False, "Residual blocks in the encoder."),
             "blocks": Param(
                 "list[int]?", None, "Blocks of each stage; null: 2, or 1, 3, 4, 6, 6, ... residual ones.", min=1

@@ -88,7 +88,8 @@ residual_sizes = functools.partial(unet_sizes, levels=5)
 
 def nnunet_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
     """Return the same of nnU-Net's network, whose instance norm needs more than one voxel."""
-    factors = product(per_level("strides", params["strides"], dims, params["stages"] - 1))
+    strides = per_level("strides", params["strides"], dims, params["stages"] - 1)
+    factors = product([*per_level("stem", params["stem"], dims, 1), *strides])
     more = [params["norm"] == "instance" and (dims < len("zyx") or axis == dims - 1) for axis in range(dims)]
     return [(1, factor + extra) for factor, extra in zip(factors, more, strict=True)]
 

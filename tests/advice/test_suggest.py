@@ -192,16 +192,11 @@ def numbered(shape=(24, 96, 96)):
 def test_in_3d_a_cpu_gets_small_patches_and_a_network_that_strides_first():
     image = stack(depth=60)
     recipe, text = suggested_in_3d(volume(image), volume(halves(image)))
-    assert (recipe["extends"], recipe["model"]) == ("volseg/patches", "monai-unet")
+    assert recipe["extends"] == "volseg/patches"
+    assert recipe["model"] == {"use": "nnunet", "stem": 2, "norm": "batch", "width": 16, "stages": 4}
     assert (recipe["data"]["axes"], recipe["data"]["window"]) == ("zyx", "small")
+    assert recipe["data"]["augment"] == {"use": "standard", "rotate90": False}
     assert "if they number objects, ask again with --objects" in text
-
-
-def test_without_monai_a_cpu_gets_few_channels(monkeypatch):
-    monkeypatch.setattr("volseg_core.advice.patches.offers", lambda *_: False)
-    image = stack(depth=60)
-    recipe, _ = suggested_in_3d(volume(image), volume(halves(image)))
-    assert recipe["model"] == {"use": "unet3d", "f_maps": 16}
 
 
 @pytest.mark.parametrize(("gpu", "channels"), [(8, 32), (40, 64)])
@@ -216,8 +211,8 @@ def test_in_3d_channels_follow_the_memory_of_the_gpu(gpu, channels):
 @pytest.mark.parametrize(("spacing", "axes"), [((1, 1, 1), "zyx"), ((10, 1, 1), "z")])
 def test_in_3d_thick_sections_get_flat_patches(spacing, axes):
     image = stack(depth=60)
-    recipe, _ = suggested_in_3d(volume(image, spacing), volume(halves(image), spacing))
-    assert recipe["data"]["axes"] == axes
+    recipe, _ = suggested_in_3d(volume(image, spacing, "nm"), volume(halves(image), spacing, "nm"))
+    assert (recipe["data"]["axes"], recipe["data"]["augment"]) == (axes, "em")
 
 
 @pytest.mark.parametrize("spread", [1, 100])

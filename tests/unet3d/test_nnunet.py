@@ -110,3 +110,33 @@ def test_a_window_that_leaves_one_voxel_is_refused_where_it_has_no_deviation(mak
     assert make("nnunet", **SMALL, norm="batch")(image).shape == (2, 2, 4, 4, 4)
     with pytest.raises(UsageError, match=r"need \(4, 4, 4\)\. Use"):
         make("nnunet", **SMALL, norm="batch")(image[..., :3])
+
+
+@pytest.mark.parametrize("stem", [2, [1, 2, 2]])
+def test_with_a_stem_of_a_stride_no_stage_has_the_resolution_of_the_image(stem: Any, make: Any) -> None:
+    network = make("nnunet", **SMALL, stem=stem, norm="batch").eval()
+    image = torch.randn(1, 1, 9, 12, 17)
+    assert network(image).shape == (1, 2, 9, 12, 17)
+    seen: list[tuple[int, ...]] = []
+    for stage in (*network.down, *network.up):
+        stage.register_forward_hook(lambda *call: seen.append(tuple(call[2].shape[2:])))
+    network(image)
+    depth = 9 if isinstance(stem, list) else 5
+    assert max(seen) == (depth, 6, 9)
+
+
+def test_logits_of_a_stem_are_a_transposed_convolution_of_the_finest_stage(make: Any) -> None:
+    network = make("nnunet", stages=4, width=4, stem=2, norm="batch", deep_supervision=True).eval()
+    image = torch.randn(1, 1, 16, 16, 32)
+    finest, coarser = network.supervised(image)
+    torch.testing.assert_close(finest, network(image))
+    assert coarser.shape == (1, 2, 4, 4, 8)
+    features = network._decoded(image)[0]
+    weight, bias = network.heads[0].weight, network.heads[0].bias
+    corner = torch.einsum("nczyx,ck->nkzyx", features, weight[:, :, 1, 0, 1]) + bias.view(1, -1, 1, 1, 1)
+    torch.testing.assert_close(finest[:, :, 1::2, ::2, 1::2], corner)
+
+
+def test_a_stem_counts_for_the_smallest_window(make: Any) -> None:
+    with pytest.raises(UsageError, match=r"need \(8, 8, 8\)"):
+        make("nnunet", **SMALL, stem=2, norm="batch")(torch.randn(2, 1, 8, 8, 7))

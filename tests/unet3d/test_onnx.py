@@ -19,6 +19,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "hourglass": ("stacked-hourglass", {"start_channels": 2, "depth": 3}),
     "plain": ("nnunet", {"width": 2, "stages": 3, "strides": [[1, 2, 2], [2, 2, 2]]}),
     "residual": ("nnunet", {"width": 2, "stages": 3, "residual": True}),
+    "stem": ("nnunet", {"width": 2, "stages": 2, "stem": 2, "norm": "batch"}),
 }
 OF_MONAI: dict[str, dict[str, Any]] = {
     "segresnet": {"blocks_down": [1, 1, 1], "blocks_up": [1, 1]},

@@ -87,6 +87,7 @@ SIZES = {
     "nnunet": [
         ({"width": 2}, [16, 16, 17]),
         ({"width": 2, "norm": "batch", "stages": 3}, [4, 4, 4]),
+        ({"width": 2, "norm": "batch", "stages": 2, "stem": [1, 2, 2]}, [2, 4, 4]),
         ({"width": 2, "stages": 4, "strides": [[1, 2, 2], [1, 2, 2], [2, 2, 2]]}, [2, 8, 9]),
     ],
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from volseg_core.advice.case import GIB, IGNORE
 from volseg_core.advice.choices import augmentation_choice, class_choices, flatness, length_choices
 from volseg_core.data.windows import AUTO_BOX
-from volseg_core.recipe.choices import Choice, offers
+from volseg_core.recipe.choices import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ _BATCH = 2
 _SMALL_BOX = tuple(edge // 2 for edge in AUTO_BOX)
 _SMALL_GPU = 16 * GIB
 _SLOW_VOXELS = 10_000_000
+_RATE_CPU = 6e-3
 
 
 def patch_choices(case: Case) -> Iterator[Choice]:
@@ -33,7 +34,7 @@ def patch_choices(case: Case) -> Iterator[Choice]:
         yield Choice("extends", "volseg/patches", why)
     yield _axes(case)
     yield _window(case)
-    yield augmentation_choice(case)
+    yield _augmentation(case)
     if not case.objects:
         yield from (choice for choice in class_choices(case) if choice.key == "loss")  # patches are balanced anyway
     yield from _model(case)
@@ -52,17 +53,27 @@ def _window(case: Case) -> Choice:
     return Choice("data.window", "small", "on a CPU an eighth of the voxels, and more steps in the same time")
 
 
+def _augmentation(case: Case) -> Choice:
+    """Turn by 90 degrees what electron microscopy shows, where directions are mostly alike."""
+    choice = augmentation_choice(case)
+    if choice.value == "em":
+        return choice
+    why = f"{choice.why}; without turns by 90 degrees, since most things have an up or a front"
+    return Choice(choice.key, {"use": choice.value, "rotate90": False}, why)
+
+
 def _model(case: Case) -> Iterator[Choice]:
-    machine, fast = case.machine, "monai-unet"
-    if not machine.gpu and offers(case.catalog, "architecture", fast):
-        yield Choice(
-            "model", fast, "halves the resolution before it convolves: seven times the steps of unet3d on a CPU"
+    machine = case.machine
+    if not machine.gpu:
+        why = (
+            "a stem of stride 2 keeps full resolution out of all stages, six times the steps of unet3d on a CPU; "
+            "batch norm does not depend on the window, and lets boxes be laid out as CPUs like them"
         )
+        yield Choice("model", {"use": "nnunet", "stem": 2, "norm": "batch", "width": 16, "stages": 4}, why)
+        yield Choice("train.lr", _RATE_CPU, "with batch norm few steps learn more at this rate")
         return
     channels, why = 64, f"as its authors train it; batches take about 9 GiB of {machine}"
-    if not machine.gpu:
-        channels, why = 16, "few channels, since every convolution at full resolution is slow on a CPU"
-    elif machine.gpu < _SMALL_GPU:
+    if machine.gpu < _SMALL_GPU:
         channels, why = 32, f"64 channels take about 9 GiB of memory, these half of it, on {machine}"
     yield Choice("model.use", "unet3d", "what it sees comes at full resolution; no weights are needed")
     yield Choice("model.f_maps", channels, why)

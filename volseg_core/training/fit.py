@@ -106,7 +106,7 @@ def _module(
     module = SegmentationModule(
         network, loss, build_scorers(catalog, prepared), recipe.train, batches.plan.steps, lr, monitor
     )
-    layout = layout_of(recipe.train, prepared.spec.dims)
+    layout = layout_of(recipe.train, network, prepared.spec.dims)
     return module if layout is None else module.to(memory_format=layout)
 
 
