@@ -33,11 +33,12 @@ import numpy as np
 
 from volseg_core.operations import evaluate, postprocess
 
+LIGHT = "data.augment={use: light, rotate90: false}"
 OWN = {
-    "volseg": ("model={use: nnunet, stem: 2, norm: batch, width: 16, stages: 4}", "train.lr=6.0e-3"),
-    "volseg, unet3d": ("model.use=unet3d", "model.f_maps=16"),
+    "volseg": (LIGHT, "model={use: nnunet, stem: 2, norm: batch, width: 16, stages: 4}", "train.lr=6.0e-3"),
+    "volseg, unet3d": (LIGHT, "model.use=unet3d", "model.f_maps=16"),
 }
-"""volseg as `volseg suggest --dims 3` sets it up on a CPU, and with pytorch-3dunet's network."""
+"""volseg with the network of `volseg suggest --dims 3` on a CPU, and with pytorch-3dunet's; augmented as the others."""
 PEERS = {"pytorch-3dunet": (), "monai": (), "monai, as volseg": ("--norm", "batch", "--rate", "6e-3")}
 """Words for `peer3d_train.py`; MONAI once more with the norm and the rate that volseg has."""
 SIDES = (*OWN, *PEERS)
