@@ -1,7 +1,7 @@
 """What a training step of `volseg train` costs beside bare forward, backward and optimiser, in turns in one process.
 
     OMP_NUM_THREADS=1 python benchmarks/train_step.py [--steps 20] [--encoder resnet34] [--augment standard]
-    OMP_NUM_THREADS=1 python benchmarks/train_step.py --dims 3 [--steps 20]   # recipe `patches`, boxes
+    OMP_NUM_THREADS=1 python benchmarks/train_step.py --dims 3 [--steps 20] [-s KEY=VALUE]   # recipe `patches`, boxes
 
 The step is everything from the end of one step to the end of the next inside an epoch of `train` with the recipe
 `slices`: drawing and augmenting windows (in this process: on a CPU the recipe chooses no workers), loss, backward,
@@ -108,9 +108,9 @@ def settings_of(options: argparse.Namespace) -> tuple[str, list[str], str]:
     settings += ["data.val.fraction=0", "train.device=cpu"]
     if options.dims == 3:
         network = ["model.use=unet3d", "model.f_maps=16", "data.window=[32, 64, 64]", "train.batch=2"]
-        return "patches", [*network, *settings], "3D U-Net"
+        return "patches", [*network, *settings, *options.set], " ".join(["3D U-Net", *options.set])
     network = [f"model.encoder.use={options.encoder}", "model.encoder.weights=none"]
-    return "slices", [*network, *settings], f"U-Net/{options.encoder}"
+    return "slices", [*network, *settings, *options.set], " ".join([f"U-Net/{options.encoder}", *options.set])
 
 
 def main() -> None:
@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="steps that count (default 20)")
     parser.add_argument("--encoder", default="resnet34")
     parser.add_argument("--augment", default="standard")
+    parser.add_argument("-s", "--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe")
     parser.add_argument("--classes", type=int, default=2)
     parser.add_argument("--edge", type=int, default=288, help="edge of the volume; windows are 256 x 256 (default 288)")
     options = parser.parse_args()

@@ -156,16 +156,8 @@ def build_attention_unet(
     Raises:
         UsageError: there is not one stride between each two levels, or an image must be a multiple of more than 16.
     """
-    check_strides(channels, strides)
-    network: nn.Module = AttentionUnet(
-        spatial_dims=dims,
-        in_channels=in_channels,
-        out_channels=num_classes,
-        channels=tuple(channels),
-        strides=tuple(strides),
-        kernel_size=odd("kernel_size", per_level("kernel_size", kernel_size, dims, 1))[0],
-        dropout=dropout,
-    )
+    levels = _levels(channels, strides, kernel_size, dims)
+    network: nn.Module = AttentionUnet(dims, in_channels, num_classes, **levels, dropout=dropout)
     return network
 
 
@@ -188,18 +180,9 @@ def build_monai_unet(
     Raises:
         UsageError: there is not one stride between each two levels, or an image must be a multiple of more than 16.
     """
-    check_strides(channels, strides)
-    network = UNet(
-        spatial_dims=dims,
-        in_channels=in_channels,
-        out_channels=num_classes,
-        channels=tuple(channels),
-        strides=tuple(strides),
-        kernel_size=odd("kernel_size", per_level("kernel_size", kernel_size, dims, 1))[0],
-        num_res_units=num_res_units,
-        norm=norm.upper(),
-        dropout=dropout,
-    )
+    levels = _levels(channels, strides, kernel_size, dims)
+    units = {"num_res_units": num_res_units, "norm": norm.upper(), "dropout": dropout}
+    network = UNet(dims, in_channels, num_classes, **levels, **units)
     return refusing_small(network, (math.prod(strides),) * dims, single=norm == "batch")
 
 
@@ -243,16 +226,18 @@ def build_dynunet(
     return refusing_small(network, product(factors), single=norm == "batch")
 
 
-def check_strides(channels: Sequence[int], strides: Sequence[int]) -> None:
-    """Refuse other numbers of strides than one between each two levels, and those that `check_factors` refuses.
+def _levels(channels: Sequence[int], strides: Sequence[int], kernel_size: Any, dims: int) -> dict[str, Any]:
+    """Return what U-Nets are told of their levels.
 
     Raises:
-        UsageError: that is so.
+        UsageError: there is not one stride between each two levels, together they are too much, or the kernel is even.
     """
     if len(strides) != len(channels) - 1:
         what = f"{list(strides)!r} has {len(strides)} items for {len(channels)} levels"
         raise UsageError("model.strides", what, "Give one between each two levels.")
     check_factors("model.strides", [(stride,) for stride in strides])
+    kernel = odd("kernel_size", per_level("kernel_size", kernel_size, dims, 1))[0]
+    return {"channels": tuple(channels), "strides": tuple(strides), "kernel_size": kernel}
 
 
 def check_factors(where: str, factors: Sequence[Size]) -> None:

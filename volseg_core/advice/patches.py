@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from volseg_core.advice.case import GIB, IGNORE
 from volseg_core.advice.choices import augmentation_choice, class_choices, flatness, length_choices
-from volseg_core.data.windows import AUTO_BOX
+from volseg_core.data.windows import AUTO_BOX, AUTO_THIN_BOX
 from volseg_core.recipe.choices import Choice
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _BATCH = 2
 """Patches of a batch in the recipes."""
-_SMALL_BOX = tuple(edge // 2 for edge in AUTO_BOX)
+_SMALLER = 2**3
+"""By how much `small` patches have fewer voxels than `auto`."""
 _SMALL_GPU = 16 * GIB
 _SLOW_VOXELS = 10_000_000
 _RATE_CPU = 6e-3
@@ -32,19 +33,16 @@ def patch_choices(case: Case) -> Iterator[Choice]:
         count = len(case.labels.classes(IGNORE))
         why = f"the {count} ids are classes; if they number objects, ask again with --objects"
         yield Choice("extends", "volseg/patches", why)
-    yield _axes(case)
+    flat, why = flatness(case)
+    yield Choice("data.axes", "z" if flat else "zyx", f"{why}: patches are {'flat' if flat else 'cubes'}")
     yield _window(case)
     yield _augmentation(case)
     if not case.objects:
         yield from (choice for choice in class_choices(case) if choice.key == "loss")  # patches are balanced anyway
     yield from _model(case)
-    yield from length_choices(case, case.labelled / math.prod(AUTO_BOX if case.machine.gpu else _SMALL_BOX) / _BATCH)
+    voxels = math.prod(AUTO_THIN_BOX if flat else AUTO_BOX) // (1 if case.machine.gpu else _SMALLER)
+    yield from length_choices(case, case.labelled / voxels / _BATCH)
     yield _quality(case)
-
-
-def _axes(case: Case) -> Choice:
-    flat, why = flatness(case)
-    return Choice("data.axes", "z" if flat else "zyx", f"{why}: patches are {'flat' if flat else 'cubes'}")
 
 
 def _window(case: Case) -> Choice:
@@ -66,7 +64,7 @@ def _model(case: Case) -> Iterator[Choice]:
     machine = case.machine
     if not machine.gpu:
         why = (
-            "a stem of stride 2 keeps full resolution out of all stages, six times the steps of unet3d on a CPU; "
+            "a stem of stride 2 keeps full resolution out of all stages: seven times the steps of unet3d on a CPU; "
             "batch norm does not depend on the window, and lets boxes be laid out as CPUs like them"
         )
         yield Choice("model", {"use": "nnunet", "stem": 2, "norm": "batch", "width": 16, "stages": 4}, why)

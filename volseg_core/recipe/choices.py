@@ -6,7 +6,6 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.catalog import check_needs
 from volseg_core.errors import VolsegError
 
 if TYPE_CHECKING:
@@ -29,9 +28,9 @@ class Choice:
 
 
 def offers(catalog: Catalog, kind: str, name: str) -> bool:
-    """Whether a recipe can use the component ``name`` here, and what it needs is installed."""
+    """Whether a recipe can use the component ``name`` here."""
     try:
-        check_needs(catalog.find(kind, name))
+        catalog.find(kind, name)
     except VolsegError:
         return False
     return True
