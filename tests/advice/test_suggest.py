@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import h5py
 import numpy as np
@@ -213,6 +214,15 @@ def test_in_3d_thick_sections_get_flat_patches(spacing, axes):
     image = stack(depth=60)
     recipe, _ = suggested_in_3d(volume(image, spacing, "nm"), volume(halves(image), spacing, "nm"))
     assert (recipe["data"]["axes"], recipe["data"]["augment"]) == (axes, "em")
+
+
+def test_in_3d_epochs_follow_the_size_of_the_patches():
+    image = np.zeros((64, 512, 512), np.uint8)
+    steps = {}
+    for spacing in ((1, 1, 1), (10, 1, 1)):
+        _, text = suggested_in_3d(volume(image, spacing), volume(halves(image), spacing))
+        steps[spacing] = int(re.search(r"steps, (\d+) an epoch", text)[1])
+    assert steps == {(1, 1, 1): round(64 * 512**2 / 48**3 / 2), (10, 1, 1): round(64 * 512**2 / (16 * 64**2) / 2)}
 
 
 @pytest.mark.parametrize("spread", [1, 100])

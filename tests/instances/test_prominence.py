@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from volseg_core.operations import evaluate
 from volseg_instances.prominence import joined
 from volseg_instances.watersheds import DistanceWatershed
 
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 HEIGHT = np.array([[1.0, 9, 8, 7, 8, 3, 8, 2, 10]])
 BASINS = np.array([[1, 1, 1, 1, 2, 2, 3, 3, 4]])
 
@@ -57,3 +62,17 @@ def test_spheres_are_parted_by_how_far_their_centres_are_apart(apart, count):
         mask |= ((z - 16) ** 2 + (y - 16) ** 2 + (x - centre) ** 2 < radius**2).astype(np.uint8)
     assert DistanceWatershed(min_distance=2, smooth=1)(mask).max() == count
     assert len(np.unique(DistanceWatershed(min_distance=2, smooth=1, prominence=0)(mask))) - 1 == 2
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data here")
+def test_real_nuclei_are_not_parted_by_the_roughness_of_their_surface():
+    with h5py.File(SHARED / "nuclei3d" / "train.h5") as file:
+        truth = file["labels"][()].astype(np.int32)
+    mask = (truth > 0).astype(np.uint8)
+    errors, counts = {}, {}
+    for prominence in (0, 0.25):
+        found = DistanceWatershed(prominence=prominence)(mask).astype(np.int32)
+        errors[prominence] = evaluate(found, truth, instances=True, metrics=["adapted-rand"])["adapted-rand"]
+        counts[prominence] = int(found.max())
+    assert errors[0.25] < 0.6 * errors[0]
+    assert 8 <= counts[0.25] < counts[0], "of 10 nuclei"
