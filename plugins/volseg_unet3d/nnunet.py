@@ -131,12 +131,30 @@ class Stages:
         ]
 
 
+class FullSizeHead(nn.Module):
+    """Logits of features that a stem's stride made coarser than the image.
+
+    A transposed convolution enlarges them; one more sees the image beside them, so that edges lie where the image has
+    them rather than on the coarser grid.
+    """
+
+    def __init__(self, stages: Stages, in_channels: int, num_classes: int, stem: Size) -> None:
+        super().__init__()
+        dims, kernel = stages.layers.dims, stages.kernels[0]
+        self.enlarge = TRANSPOSED[dims](stages.widths[0], num_classes, stem, stride=stem)  # type: ignore[arg-type]
+        self.join = CONV[dims](num_classes + in_channels, num_classes, kernel, padding=padding(kernel))  # type: ignore[arg-type]
+
+    def forward(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Return logits (N, num_classes, *S) of the image (N, in_channels, *S)."""
+        logits: torch.Tensor = self.join(torch.cat((cut(self.enlarge(features), image), image), 1))
+        return logits
+
+
 class StagedUNet(nn.Module):
     """A U-Net ``(N, in_channels, *S) -> (N, num_classes, *S)`` logits.
 
-    With a ``stem`` of a stride the finest stage is so much coarser than the image, and a transposed convolution makes
-    the logits. With ``deep_supervision`` every stage of the decoder but the coarsest has some, which `supervised`
-    returns.
+    With a ``stem`` of a stride the finest stage is so much coarser than the image, and a `FullSizeHead` makes the
+    logits. With ``deep_supervision`` every stage of the decoder but the coarsest has some, which `supervised` returns.
     """
 
     def __init__(
@@ -152,7 +170,7 @@ class StagedUNet(nn.Module):
         heads = stages.widths[: len(stages.strides) - 1] if deep_supervision else []
         self.heads = nn.ModuleList(CONV[layers.dims](width, num_classes, 1) for width in heads or stages.widths[:1])
         if coarser:
-            self.heads[0] = TRANSPOSED[layers.dims](width, num_classes, stem, stride=stem)  # type: ignore[arg-type]
+            self.heads[0] = FullSizeHead(stages, in_channels, num_classes, stem)
         self.factors = product([stem, *stages.strides])
         self.single = stages.layers.norm != "instance"
 
@@ -172,8 +190,8 @@ class StagedUNet(nn.Module):
 
     def _finest(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Return the logits of the finest stage at the size of the image."""
-        logits: torch.Tensor = self.heads[0](features)
-        return logits if self.stem is None else cut(logits, image)
+        logits: torch.Tensor = self.heads[0](features) if self.stem is None else self.heads[0](features, image)
+        return logits
 
     def _decoded(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Return the features of the decoder's stages, finest first."""

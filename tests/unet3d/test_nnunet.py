@@ -125,16 +125,22 @@ def test_with_a_stem_of_a_stride_no_stage_has_the_resolution_of_the_image(stem: 
     assert max(seen) == (depth, 6, 9)
 
 
-def test_logits_of_a_stem_are_a_transposed_convolution_of_the_finest_stage(make: Any) -> None:
+def test_logits_of_a_stem_are_one_convolution_of_enlarged_features_and_the_image(make: Any) -> None:
     network = make("nnunet", stages=4, width=4, stem=2, norm="batch", deep_supervision=True).eval()
     image = torch.randn(1, 1, 16, 16, 32)
     finest, coarser = network.supervised(image)
     torch.testing.assert_close(finest, network(image))
     assert coarser.shape == (1, 2, 4, 4, 8)
-    features = network._decoded(image)[0]
-    weight, bias = network.heads[0].weight, network.heads[0].bias
+    head, features = network.heads[0], network._decoded(image)[0]
+    nn.init.zeros_(head.join.weight)
+    nn.init.zeros_(head.join.bias)
+    with torch.no_grad():
+        head.join.weight[[0, 1], [0, 1], 1, 1, 1] = 1
+        head.join.weight[1, 2, 1, 1, 2] = 5  # of the image, the voxel after along x
+    weight, bias = head.enlarge.weight, head.enlarge.bias
     corner = torch.einsum("nczyx,ck->nkzyx", features, weight[:, :, 1, 0, 1]) + bias.view(1, -1, 1, 1, 1)
-    torch.testing.assert_close(finest[:, :, 1::2, ::2, 1::2], corner)
+    corner[:, 1, ..., :-1] += 5 * image[:, 0, 1::2, ::2, 2::2]
+    torch.testing.assert_close(network(image)[:, :, 1::2, ::2, 1::2], corner)
 
 
 def test_a_stem_counts_for_the_smallest_window(make: Any) -> None:
