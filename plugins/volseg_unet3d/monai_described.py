@@ -70,7 +70,7 @@ def _swin_unetr() -> Architecture:
         params,
         divisor=32,
         min_size=64,
-        exports_onnx=False,
+        export_rewrites="volseg_unet3d.rewrites:shifted_windows",
     )
 
 

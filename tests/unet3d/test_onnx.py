@@ -73,3 +73,12 @@ def test_the_logits_are_the_same_at_every_size(case: str, make: Any) -> None:
 def test_networks_of_monai_have_the_same_logits_at_other_sizes(name: str, make: Any) -> None:
     pytest.importorskip("monai")
     compare(make(name, dims=3, **OF_MONAI[name]), (1, 1, 32, 16, 16), (2, 1, 16, 16, 48))
+
+
+def test_windows_of_attention_follow_the_size_in_3d(make: Any) -> None:
+    pytest.importorskip("monai")
+    from volseg_unet3d.rewrites import shifted_windows
+
+    small = {"feature_size": 12, "depths": [2, 1, 1, 1], "num_heads": [1, 2, 4, 8], "window_size": 4}
+    network = shifted_windows(make("swin-unetr", dims=3, **small))
+    compare(network, (2, 1, 64, 32, 32), (1, 1, 32, 32, 96))
