@@ -272,11 +272,14 @@ class Target(Component):
     The object has ``names``, one for each of the K channels. NaN stands where the target is not known: where ids are
     -1, and wherever what is -1 or outside of the window might change it. What is made of a window equals what is made
     of the whole volume wherever it is not NaN. It is called in the data workers, for every window.
-    ``tasks`` are ``multilabel`` (values in [0, 1]), ``regression`` or both.
+    ``tasks`` are ``multilabel`` (values in [0, 1]), ``regression`` or both. ``directed`` says that channels belong to
+    directions of the window's axes, as affinities do: what mirrored or turned views give is then not merged.
     Context: ``spacing`` (of the window's axes, or None) and ``dims``.
     """
 
     kind = "target"
+
+    directed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,8 @@ class HeadSpec:
     """One result of a network: its task, and its classes, or channels by name.
 
     The only head of a network has no name. A regression learns values less ``offset``, divided by ``scale``, each of a
-    channel: so many that its labels are in their own unit; without them values are as they come.
+    channel: so many that its labels are in their own unit; without them values are as they come. Channels of a
+    ``directed`` head belong to directions of the axes that the network sees.
     """
 
     task: str
@@ -42,6 +43,7 @@ class HeadSpec:
     name: str = ""
     offset: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    directed: bool = False
 
     @property
     def of_classes(self) -> bool:
@@ -71,7 +73,8 @@ class HeadSpec:
         classes = [asdict(item) for item in self.classes.classes]
         scaling = {"offset": list(self.offset), "scale": list(self.scale)} if self.scale else {}
         name = {"name": self.name} if self.name else {}
-        return {**name, "task": self.task, "classes": classes, "ignore": list(self.classes.ignore), **scaling}
+        rest = {**scaling, **({"directed": True} if self.directed else {})}
+        return {**name, "task": self.task, "classes": classes, "ignore": list(self.classes.ignore), **rest}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> HeadSpec:
@@ -79,7 +82,8 @@ class HeadSpec:
         classes = tuple(ClassName(int(item["id"]), str(item["name"])) for item in content["classes"])
         offset, scale = (tuple(map(float, content.get(key, ()))) for key in ("offset", "scale"))
         names = ClassMap(classes, tuple(int(item) for item in content["ignore"]))
-        head = cls(str(content["task"]), names, str(content.get("name", "")), offset, scale)
+        directed = bool(content.get("directed", False))
+        head = cls(str(content["task"]), names, str(content.get("name", "")), offset, scale, directed)
         if head.task not in (*CLASS_TASKS, *VALUE_TASKS) or {len(offset), len(scale)} not in ({0}, {len(classes)}):
             message = f"a head of task {head.task!r} with {len(offset)} offsets and {len(scale)} scales"
             raise ValueError(message)

@@ -64,6 +64,7 @@ AFFINITIES = Target(
     },
     wants=("dims",),
     tasks=("multilabel",),
+    directed=True,
     licence=_LICENCE,
     citation="doi:10.1162/neco.2009.10-08-881",
 )
@@ -101,6 +102,7 @@ CENTRE_OFFSETS = Target(
     params={"units": _UNITS},
     wants=("spacing", "dims"),
     tasks=("regression",),
+    directed=True,
     needs=("scikit-image>=0.22",),
     extra="train",
     licence=_LICENCE,

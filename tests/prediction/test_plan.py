@@ -143,3 +143,38 @@ def test_a_merge_without_values_is_refused_for_a_regression():
     assert str(caught.value) == (
         "--values: merge 'max' gives labels, confidence, not values. Use another merge, such as -s predict.merge=mean."
     )
+
+
+def directed(axes="zyx", dims=2):
+    channels = ClassMap((ClassName(0, "affinity -1 0"), ClassName(1, "affinity 0 -1")))
+    heads = (HeadSpec("multilabel", channels, directed=True),)
+    return ModelSpec(heads, 1, Normalisation(), axes, SizeRule.same(32, 64, dims))
+
+
+@pytest.mark.parametrize(("axes", "dims", "view"), [("zyx", 2, "z,y,x"), ("y", 2, "y,z,x"), ("zyx", 3, "z,y,x")])
+@pytest.mark.parametrize("quality", ["auto", "low"])
+def test_channels_that_point_somewhere_get_one_view(merge, axes, dims, view, quality):
+    rule = PredictBlock(quality=quality)
+    plan = make_plan(directed(axes, dims), rule, merge, (64, 64, 64), ("labels",), independent=False)
+    assert [(each.name, weight) for each, weight in plan.views] == [(view, 1)]
+    named = make_plan(
+        directed(axes, dims), PredictBlock(views=(view,)), merge, (64, 64, 64), ("labels",), independent=False
+    )
+    assert named.views == plan.views
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"quality": "medium"}, "--quality: medium"),
+        ({"views": ("z,y,x", "z,-y,x")}, "predict.views: z,y,x, z,-y,x"),
+        ({"views": ("x,y,z",)}, "predict.views: x,y,z"),
+    ],
+)
+def test_views_in_which_channels_point_elsewhere_are_refused(merge, rule, said):
+    with pytest.raises(UsageError) as caught:
+        make_plan(directed(dims=3), PredictBlock(**rule), merge, (64, 64, 64), ("labels",), independent=False)
+    assert str(caught.value) == (
+        f"{said} shows the network views in which affinity -1 0, affinity 0 -1 point elsewhere. "
+        "Use --quality low, and no predict.views."
+    )

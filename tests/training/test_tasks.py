@@ -356,3 +356,29 @@ def test_a_metric_of_objects_without_objects_is_refused_before_data_is_read(tmp_
     recipe = {**FLAT, "task": "multilabel", "metrics": ["boundary-adapted-rand"]}
     with pytest.raises(RecipeErrors, match="no head makes a target of such ids"):
         volseg_core.train(recipe, data="missing.h5", labels="missing.h5", output=tmp_path / "run")
+
+
+# --- channels with a direction ------------------------------------------------------------------------------------
+
+
+def test_affinities_are_predicted_for_the_pair_that_they_name(tmp_path):
+    step = np.arange(SHAPE[0]) % 4  # slabs of four planes, each brighter than the one before
+    image = np.broadcast_to(step[:, None, None] * 50.0, SHAPE).astype(np.float32)
+    ids = np.broadcast_to(1 + np.arange(SHAPE[0])[:, None, None] // 4, SHAPE).astype(np.int32)
+    image = image + np.random.default_rng(0).normal(0, 2, SHAPE).astype(np.float32)
+    target = {"use": "affinities", "offsets": [[-1, 0, 0], [0, -1, 0]]}
+    recipe = {**with_train(PATCHES, epochs=1, steps=30, lr=2e-2), "task": "multilabel", "target": target}
+    run = tmp_path / "run"
+    volseg_core.train(recipe, data=image, labels=ids, output=run, overrides=["data.augment=none"])
+    assert read_model(run).spec.heads[0].directed
+    along, across = volseg_core.predict(run, image).arrays["probabilities"].astype(float).mean((2, 3))
+    parted = np.array([along[4:-4][step[4:-4] == number].mean() for number in range(4)])
+    assert parted.argmin() == 0, "the first plane of a slab and the one before it are of two objects"
+    assert parted[0] < 0.5 < parted[1:].min()
+    assert across[4:-4].min() > 0.5
+    with pytest.raises(UsageError) as caught:
+        volseg_core.predict(run, image, overrides=["predict.quality=high"])
+    assert str(caught.value) == (
+        "--quality: high shows the network views in which affinity -1 0 0, affinity 0 -1 0 point elsewhere. "
+        "Use --quality low, and no predict.views."
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from volseg_core.api import Target
 from volseg_core.data.truth import build_target
 from volseg_core.errors import DataError, UsageError
 from volseg_core.model import HeadSpec
@@ -50,7 +51,9 @@ def made_head(catalog: Catalog, recipe: Recipe, head: Head, spacing: Sequence[fl
     """
     assert head.target is not None  # noqa: S101  (the caller's)
     maker = build_target(catalog, recipe, head.target, spacing)
-    return HeadSpec(head.rule.task, _channels(head, tuple(maker.names)), head.name)
+    target = head.target.provided.component
+    assert isinstance(target, Target)  # noqa: S101  (the catalog keeps kinds apart)
+    return HeadSpec(head.rule.task, _channels(head, tuple(maker.names)), head.name, directed=target.directed)
 
 
 def _channels(head: Head, names: Sequence[str]) -> ClassMap:

@@ -117,7 +117,7 @@ def make_plan(
     """Choose the views and check that the merge can give what is wanted.
 
     Raises:
-        UsageError: the merge cannot give an array, or it would hold nothing.
+        UsageError: the merge cannot give an array, it would hold nothing, or views would mix directed channels.
     """
     component = merge.provided.component
     assert isinstance(component, Merge)  # noqa: S101  (the catalog keeps kinds apart)
@@ -137,7 +137,8 @@ def make_plan(
                 f"merge {component.name!r} gives {', '.join(component.gives)}, not {name}",
                 "Use another merge, such as -s predict.merge=mean.",
             )
-    views = tuple(_views(spec, rule, shape, independent=independent))
+    directed = any(head.directed for head in spec.heads)
+    views = tuple(_only_view(spec, rule) if directed else _views(spec, rule, shape, independent=independent))
     if "variance" in wanted and len(views) == 1:
         what = f"is 0 everywhere: there is one direction ({views[0][0].name}), and variance is that over directions"
         raise UsageError("--variance", what, "Use --quality high, or --entropy.")
@@ -164,6 +165,29 @@ def _views(
         log.info("quality medium becomes low: there is one slicing axis")
         quality = "low"
     return preset(quality, axes)
+
+
+def _only_view(spec: ModelSpec, rule: PredictBlock) -> list[tuple[View, int]]:
+    """Return the one view in which the channels of directed heads are what they are called.
+
+    Raises:
+        UsageError: the recipe or the caller wants others.
+    """
+    only = preset("low", spec.axes) if spec.dims == SLICES else box_preset("low")
+    if rule.views and [View.parse(name) for name in rule.views] != [only[0][0]]:
+        where, what = "predict.views", ", ".join(rule.views)
+    elif rule.quality not in ("auto", "low"):
+        where, what = "--quality", rule.quality
+    else:
+        if spec.dims == SLICES and len(spec.axes) > 1:
+            log.info("the channels have directions: only slices along %s are used", spec.axes[0])
+        return only
+    names = ", ".join(next(head for head in spec.heads if head.directed).classes.names)
+    raise UsageError(
+        where,
+        f"{what} shows the network views in which {names} point elsewhere",
+        "Use --quality low, and no predict.views.",
+    )
 
 
 def check_input(spec: ModelSpec, channels: int, where: str, *, independent: bool) -> None:

@@ -13,8 +13,8 @@ from volseg_core.api import Target
 CALLS = itertools.count()
 
 
-def described(target: str, summary: str, tasks: tuple[str, ...] = ("multilabel",)) -> Target:
-    return Target(name=target.lower(), target=f"target:{target}", summary=summary, tasks=tasks, licence="MIT")
+def described(target: str, summary: str, tasks: tuple[str, ...] = ("multilabel",), **more: Any) -> Target:
+    return Target(name=target.lower(), target=f"target:{target}", summary=summary, tasks=tasks, licence="MIT", **more)
 
 
 class Right:
@@ -129,7 +129,7 @@ class HoldsALambda(Right):
 
 RIGHT = [
     (described("Right", "the insides of objects"), {}),
-    (described("Depth", "the depth in an object", tasks=("regression",)), {}),
+    (described("Depth", "the depth in an object", tasks=("regression",), directed=True), {}),
 ]
 WRONG = {
     "works": (described("Thick", "raises for a single plane"), "it raised IndexError"),
@@ -145,6 +145,10 @@ WRONG = {
     "windows": (
         described("Repeats", "goes on with the labels of the margin outside of the window"),
         "in the window [0:20, 0:22] it differs in",
+    ),
+    "directed": (
+        described("Depth", "Gives the depth along an axis and does not say so.", tasks=("regression",)),
+        "mirrored along axis 0 in 2D",
     ),
     "deterministic": (described("Random", "changes from call to call"), "the second target is another"),
     "untouched": (described("Clears", "unites objects in the ids that it is given"), "it changed them"),

@@ -44,6 +44,10 @@ RULES = rules(
         "What it makes of a window equals what it makes of the whole volume wherever it is not NaN",
         "Return NaN wherever what is outside of the window might change the value: it is no background and no border.",
     ),
+    directed=(
+        "What it makes of mirrored or turned ids is mirrored or turned, unless it declares to be directed",
+        "Set directed=True, so that prediction does not merge mirrored views of what belongs to a direction.",
+    ),
     deterministic=("The same ids give the same target", "Draw nothing at random, and keep nothing of a call."),
     untouched=("It leaves the ids that it is given as they are", "Work on a copy."),
     pickle=("A target travels to worker processes by pickle", "Keep no lambdas and open files in it."),
@@ -98,6 +102,8 @@ class Examination:
         self._any_size(maker)
         self._hidden(maker, ids, whole)
         self._windows(maker, ids, whole)
+        if not self.trial.component.directed:
+            self._turned(maker, ids, whole)
         with self.found.trying("pickle", "packed and unpacked"):
             copy = pickle.loads(pickle.dumps(maker))  # noqa: S301  (our own bytes)
             if not _same(self._made(copy, ids), whole):
@@ -162,6 +168,18 @@ class Examination:
             if made is not None and (count := _contradictions(made, whole[(slice(None), *window)])):
                 place = ", ".join(f"{side.start}:{side.stop}" for side in window)
                 self.found.broke("windows", f"in the window [{place}] it differs in {count} values")
+                return
+
+    def _turned(self, maker: Any, ids: Array, whole: Array) -> None:
+        turns = {f"mirrored along axis {axis}": (np.flip, axis - self.dims) for axis in range(self.dims)}
+        for what, (turn, *axes) in {**turns, "turned": (np.swapaxes, -1, -2)}.items():
+            made = self._made(maker, np.ascontiguousarray(turn(ids, *axes)))
+            if made is None:
+                return
+            back = turn(made, *axes)
+            both = ~np.isnan(back) & ~np.isnan(whole)
+            if count := int((~np.isclose(back[both], whole[both], rtol=_TOLERANCE, atol=_TOLERANCE)).sum()):
+                self.found.broke("directed", f"{what} in {self.dims}D, {count} values are others")
                 return
 
 
