@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from volseg_core.testing.findings import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from volseg_core.testing.findings import Findings
     from volseg_core.testing.trial import Trial
@@ -171,12 +172,15 @@ class Examination:
                 return
 
     def _turned(self, maker: Any, ids: Array, whole: Array) -> None:
-        turns = {f"mirrored along axis {axis}": (np.flip, axis - self.dims) for axis in range(self.dims)}
-        for what, (turn, *axes) in {**turns, "turned": (np.swapaxes, -1, -2)}.items():
-            made = self._made(maker, np.ascontiguousarray(turn(ids, *axes)))
+        turns: dict[str, Callable[[Array], Array]] = {
+            f"mirrored along axis {axis}": partial(np.flip, axis=axis - self.dims) for axis in range(self.dims)
+        }
+        turns["turned"] = partial(np.swapaxes, axis1=-1, axis2=-2)
+        for what, turn in turns.items():
+            made = self._made(maker, np.ascontiguousarray(turn(ids)))
             if made is None:
                 return
-            back = turn(made, *axes)
+            back = turn(made)
             both = ~np.isnan(back) & ~np.isnan(whole)
             if count := int((~np.isclose(back[both], whole[both], rtol=_TOLERANCE, atol=_TOLERANCE)).sum()):
                 self.found.broke("directed", f"{what} in {self.dims}D, {count} values are others")
