@@ -1,4 +1,7 @@
-"""Write the README's table of built-in components from the catalog: ``python tools/component_table.py``."""
+"""Write the tables of built-in components from the catalog: ``python tools/component_table.py``.
+
+That of all kinds stands in the README, that of architectures in the reference.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from volseg_core.api import KINDS
 from volseg_core.discovery import BUILTIN
 from volseg_core.registry import load_registry
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-MARKERS = re.compile(r"(<!-- components:.*?-->\n)(.*?)(<!-- /components -->)", re.DOTALL)
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "reference.md")
+MARKERS = re.compile(r"(<!-- (components|architectures):.*?-->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
 MANY = 20
 
 
-def table() -> str:
-    """Return the table as Markdown: a row per kind."""
+def components() -> str:
+    """Return the table of all kinds as Markdown: a row per kind."""
     catalog = load_registry(builtin_only=True).catalog
     lines = ["| kind | components |", "|---|---|"]
     for kind in KINDS:
@@ -27,10 +31,23 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def architectures() -> str:
+    """Return the table of architectures as Markdown: a row for each."""
+    lines = ["| architecture | `dims` | encoder | |", "|---|---|---|---|"]
+    for provided in load_registry(builtin_only=True).catalog.all("architecture"):
+        item = provided.component
+        lines.append(f"| `{item.name}` | {', '.join(map(str, sorted(item.dims)))} | {item.encoder} | {item.summary} |")
+    return "\n".join(lines) + "\n"
+
+
+TABLES = {"components": components, "architectures": architectures}
+
+
 def with_table(text: str) -> str:
-    """Return the README's text with a fresh table between the markers."""
-    return MARKERS.sub(lambda match: match[1] + table() + match[3], text)
+    """Return the text of a page with fresh tables between the markers."""
+    return MARKERS.sub(lambda match: match[1] + TABLES[match[2]]() + match[4], text)
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")

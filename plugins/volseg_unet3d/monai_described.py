@@ -141,16 +141,16 @@ def _dynunet() -> Architecture:
         "filters": Param("list[int]", (32, 64, 128, 256, 320), "Channels of each stage, of three or more.", min=1),
         "kernel_size": Param("any", 3, _KERNEL.format(", or a list of lists per stage")),
         "strides": Param(
-            "any", 2, "Strides between stages, together at most 16: a number, a list per axis, or of such."
+            "any", 2, "Stride: a number, a list per axis as [1, 2, 2], or a list of lists, one between each two stages."
         ),
         "norm": Param("choice", "instance", "Normalisation.", choices=("instance", "batch")),
         "res_block": Param("bool", False, "Residual blocks."),
         "trans_bias": Param("bool", False, "Biases of transposed convolutions."),
         "dropout": _probability("features"),
     }
-    return _network(
-        "dynunet", "DynUNet: nnU-Net's network", "doi:10.1038/s41592-020-01008-z", params, divisor=16, min_size=32
-    )
+    citation = "doi:10.1038/s41592-020-01008-z"
+    sizes = "volseg_unet3d.sizes:dynunet_sizes"
+    return _network("dynunet", "DynUNet: nnU-Net's network", citation, params, sizes=sizes)
 
 
 def _probability(what: str, default: float = 0.0) -> Param:

@@ -202,14 +202,12 @@ def build_dynunet(
     """Return MONAI's form of nnU-Net's network (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
 
     Raises:
-        UsageError: there are fewer than 3 stages, a kernel or a stride is no size, or an image must be a multiple of
-            more than 16.
+        UsageError: there are fewer than 3 stages, or a kernel or a stride is no size.
     """
     stages = len(filters)
     if stages < _LEAST_STAGES:
         raise UsageError("model.filters", f"{list(filters)!r} has {stages} stages", "DynUNet needs 3 or more.")
     factors = per_level("strides", strides, dims, stages - 1)
-    check_factors("model.strides", factors)
     network = DynUNet(
         spatial_dims=dims,
         in_channels=in_channels,

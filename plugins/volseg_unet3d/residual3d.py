@@ -1,11 +1,13 @@
 """Residual networks of volumes as encoders.
 
-They are MONAI's, with the names of MedicalNet's weights (Chen et al. 2019, arXiv:1904.00625).
+They are MONAI's, with the names of MedicalNet's weights (Chen et al. 2019, arXiv:1904.00625). As there, shortcuts of
+18 and 34 layers have no weights where the size changes; those of 10 and 50 are convolutions.
 """
 
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ import torch
 from monai.networks.nets.resnet import ResNet
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional
 
 from volseg_core.api import DataError, UsageError
 
@@ -22,12 +25,27 @@ if TYPE_CHECKING:
 
 _BLOCKS = {10: [1, 1, 1, 1], 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3]}
 _BOTTLENECK = 50
+_PADDED = (18, 34)
 _WIDTHS = [64, 128, 256, 512]
 _EXPANSION = 4
 _STAGES = 5
 _WHERE = "model.encoder.weights"
 _STEM = "conv1.weight"
 _log = logging.getLogger("volseg")
+
+
+class PaddedShortcut(nn.Module):
+    """Takes every second voxel of features (N, C, D, H, W) and adds ``more`` channels of zeros, as MedicalNet does."""
+
+    def __init__(self, more: int) -> None:
+        super().__init__()
+        self.stride = (2, 2, 2)
+        self.more = more
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the features at half the size, of more channels."""
+        z, y, x = self.stride
+        return functional.pad(features[:, :, ::z, ::y, ::x], (0, 0, 0, 0, 0, 0, 0, self.more))
 
 
 class ResidualEncoder(nn.Module):
@@ -85,6 +103,10 @@ def build_residual_encoder(
         feed_forward=False,
         bias_downsample=False,
     )
+    if layers in _PADDED:
+        halving = (network.layer2, network.layer3, network.layer4)
+        for layer, (before, after) in zip(halving, pairwise(_WIDTHS), strict=True):
+            layer[0].downsample = PaddedShortcut(after - before)
     encoder = ResidualEncoder(network, stages, planar)
     if weights != "none":
         encoder.load_state_dict(fitted(_read(Path(weights).expanduser()), encoder.state_dict(), weights))
@@ -126,6 +148,6 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 def _leave_z(stage: nn.Module) -> None:
     """Give the layers of a stage stride 1 along z."""
     for module in stage.modules():
-        if isinstance(module, (nn.Conv3d, nn.MaxPool3d)):
+        if isinstance(module, (nn.Conv3d, nn.MaxPool3d, PaddedShortcut)):
             stride = module.stride if isinstance(module.stride, tuple) else (module.stride,) * 3
             module.stride = (1, *stride[1:])

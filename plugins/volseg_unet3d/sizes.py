@@ -94,6 +94,13 @@ def nnunet_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
     return [(1, factor + extra) for factor, extra in zip(factors, more, strict=True)]
 
 
+def dynunet_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
+    """Return the same of DynUNet: multiples of its strides, and two voxels of the coarsest stage for instance norm."""
+    factors = product(per_level("strides", params["strides"], dims, len(params["filters"]) - 1))
+    least = [2 if params["norm"] == "instance" and axis == dims - 1 else 1 for axis in range(dims)]
+    return [(factor, factor * voxels) for factor, voxels in zip(factors, least, strict=True)]
+
+
 def encoder_sizes(params: Mapping[str, Any], dims: int) -> list[tuple[int, int]]:
     """Return the same of an encoder of volumes: multiples of its stride, of which planar halvings spare z."""
     depth = params["depth"] or _STAGES

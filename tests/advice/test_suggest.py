@@ -14,6 +14,7 @@ import volseg_core
 from volseg_core.advice.case import GIB, Machine
 from volseg_core.advice.suggest import suggest
 from volseg_core.errors import DataError
+from volseg_core.network import size_rules
 from volseg_core.recipe import find_recipe, resolve
 from volseg_core.registry import load_registry
 from volseg_core.volume import Grid, Volume
@@ -214,6 +215,38 @@ def test_in_3d_thick_sections_get_flat_patches(spacing, axes):
     image = stack(depth=60)
     recipe, _ = suggested_in_3d(volume(image, spacing, "nm"), volume(halves(image), spacing, "nm"))
     assert (recipe["data"]["axes"], recipe["data"]["augment"]) == (axes, "em")
+
+
+def test_in_3d_networks_for_thick_sections_leave_z_until_the_plane_is_coarse():
+    image = stack(depth=60)
+    flat = volume(image, (10, 1, 1), "nm"), volume(halves(image), (10, 1, 1), "nm")
+    model = suggested_in_3d(*flat)[0]["model"]
+    assert (model["stem"], model["strides"]) == ([1, 2, 2], [[1, 2, 2], [2, 2, 2], [2, 2, 2]])
+    recipe, text = suggested_in_3d(*flat, SERVER)
+    assert recipe["model"]["pool_kernel_size"] == [[1, 2, 2], [1, 2, 2], [2, 2, 2]]
+    assert "z has few or coarse steps" in text
+
+
+@pytest.mark.parametrize(("machine", "least"), [(LAPTOP, [4, 16, 16]), (SERVER, [2, 8, 8])])
+def test_in_3d_what_is_suggested_for_thick_sections_trains(machine, least, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = stack(depth=20, size=64)
+    with h5py.File("thick.h5", "w") as file:
+        for name, array in (("data", image), ("labels", halves(image))):
+            file[name] = array
+            file[name].attrs["element_size_um"] = (0.5, 0.1, 0.1)
+    recipe, text = suggested_in_3d(*(volume(each, (5, 1, 1)) for each in (image, halves(image))), machine)
+    (tmp_path / "mine.yaml").write_text(text)
+    assert size_rules(REGISTRY.catalog, resolve(REGISTRY, find_recipe(REGISTRY, "mine.yaml"))).least == tuple(least)
+    width = "model.f_maps=8" if recipe["model"]["use"] == "unet3d" else "model.width=8"
+    quick = [width, "train.epochs=1", "train.steps=2", "train.device=cpu"]
+    if machine.gpu:
+        quick.append("data.window=[8, 32, 32]")
+    run = volseg_core.train(
+        "mine.yaml", data="thick.h5", labels="thick.h5:/labels", output="run", overrides=quick, registry=REGISTRY
+    )
+    found = volseg_core.predict(run.folder, "thick.h5", device="cpu", quality="low", registry=REGISTRY)
+    assert found.arrays["labels"].shape == image.shape
 
 
 def test_in_3d_epochs_follow_the_size_of_the_patches():

@@ -107,9 +107,9 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("dynunet", {"filters": [4, 8]}, "model.filters: [4, 8] has 2 stages", "DynUNet needs 3 or more."),
     (
         "dynunet",
-        {"strides": 3},
-        "model.strides: images must be multiples of 81 voxels for these levels, which does not divide 16",
-        "Use fewer levels, or strides of 1 and 2.",
+        {"strides": [1, 2]},
+        "model.strides: [1, 2] is no positive number, list of 3 (one for each axis) or list of 4 such lists",
+        "Write 2, or [1, 2, 2].",
     ),
     (
         "unetr",

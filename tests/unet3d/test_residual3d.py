@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from volseg_core.api import DataError, UsageError
 from volseg_unet3d.residual3d import build_residual_encoder
 
 torch.set_num_threads(1)
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 
 def build(**options: Any) -> Any:
@@ -50,10 +55,59 @@ def test_tensors_have_the_names_of_medicalnet() -> None:
     assert "layer2.0.downsample.0.bias" not in names
 
 
-def test_planar_halvings_leave_z() -> None:
+def of_monai(layers: int) -> Any:
+    """Return MONAI's network as it must be for MedicalNet's weights."""
+    resnet = pytest.importorskip("monai.networks.nets.resnet")
+    bias, shortcut = resnet.get_medicalnet_pretrained_resnet_args(layers)
+    torch.manual_seed(1)
+    return getattr(resnet, f"resnet{layers}")(
+        spatial_dims=3,
+        n_input_channels=1,
+        feed_forward=False,
+        conv1_t_stride=2,
+        shortcut_type=shortcut,
+        bias_downsample=bias,
+    ).eval()
+
+
+@pytest.mark.parametrize("layers", [10, 18, 34, 50])
+def test_weights_of_medicalnet_mean_what_they_meant(layers: int, tmp_path: Path) -> None:
+    theirs = of_monai(layers)
+    own = {f"module.{name}": value for name, value in theirs.state_dict().items()}
+    encoder = build(layers=layers, depth=5, weights=file_of(own, tmp_path))
+    assert set(encoder.state_dict()) == set(theirs.state_dict())
+    image = torch.randn(1, 1, 33, 32, 40)
+    with torch.no_grad():
+        given = encoder(image)
+        features = theirs.maxpool(theirs.act(theirs.bn1(theirs.conv1(image))))
+        for ours, layer in zip(given[1:], (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4), strict=True):
+            features = layer(features)
+            torch.testing.assert_close(ours, features)
+
+
+def test_the_line_of_the_reference_makes_a_file_of_what_medicalnet_publishes(tmp_path: Path) -> None:
+    own = {f"module.{name}": value for name, value in of_monai(18).state_dict().items()}
+    torch.save({"state_dict": own}, tmp_path / "resnet.pth")
+    line = next(line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if "resnet.safetensors" in line)
+    subprocess.run([sys.executable, *shlex.split(line)[1:]], cwd=tmp_path, check=True)
+    loaded = build(layers=18, weights=str(tmp_path / "resnet.safetensors")).state_dict()
+    assert all(torch.equal(value, own[f"module.{name}"]) for name, value in loaded.items())
+
+
+def test_shortcuts_without_weights_pass_gradients_on() -> None:
+    encoder = build(layers=18)
+    torch.nn.init.zeros_(encoder.layer2[0].bn2.weight)
+    features = torch.randn(1, 64, 4, 4, 4, requires_grad=True)
+    encoder.layer2[0](features).sum().backward()
+    assert features.grad is not None
+    assert set(features.grad.nonzero()[:, 2:].flatten().tolist()) == {0, 2}
+
+
+@pytest.mark.parametrize("layers", [10, 18])
+def test_planar_halvings_leave_z(layers: int) -> None:
     for planar, depths in ((0, [4, 2, 1]), (1, [8, 4, 2]), (2, [8, 8, 4]), (3, [8, 8, 8])):
         with torch.no_grad():
-            found = build(planar=planar)(torch.randn(1, 1, 8, 16, 16))
+            found = build(layers=layers, planar=planar)(torch.randn(1, 1, 8, 16, 16))
         assert [each.shape[2] for each in found] == depths
         assert [each.shape[3] for each in found] == [8, 4, 2]
 

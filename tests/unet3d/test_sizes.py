@@ -113,6 +113,30 @@ def test_a_network_takes_the_sizes_that_it_states_and_none_below(
                 network(torch.zeros(1, 1, *fewer))
 
 
+DYNUNET = [
+    ({}, (4, 4, 4), (4, 4, 8)),
+    ({"strides": [1, 2, 2]}, (1, 4, 4), (1, 4, 8)),
+    ({"strides": [[1, 2, 2], [2, 2, 3]], "norm": "batch"}, (2, 4, 6), (2, 4, 6)),
+]
+
+
+@pytest.mark.parametrize(("params", "divisor", "least"), DYNUNET)
+def test_dynunet_takes_multiples_of_the_strides_of_each_axis(
+    params: dict[str, Any], divisor: tuple[int, ...], least: tuple[int, ...], make: Any
+) -> None:
+    pytest.importorskip("monai")
+    component = CATALOG.find("architecture", "dynunet")
+    given = {"filters": [2, 4, 8], **params}
+    values = {key: param.default for key, param in component.component.params.items()} | given
+    rule = sizes_of(CATALOG, component, values, 3)
+    assert (rule.divisor, rule.least) == (divisor, least)
+    network = make("dynunet", dims=3, **given).eval()
+    for size in (least, tuple(edge + step for edge, step in zip(least, divisor, strict=True))):
+        assert network(torch.zeros(1, 1, *size)).shape == (1, 2, *size)
+    with pytest.raises(UsageError, match="too small for the levels of this network"):
+        network(torch.zeros(1, 1, *least[:2], least[2] - divisor[2]))
+
+
 def test_thin_boxes_are_taken_by_a_network_that_pools_in_the_plane() -> None:
     thin = {"use": "residual-unet3d", "f_maps": 4, "pool_kernel_size": [[1, 2, 2]] * 3 + [[2, 2, 2]]}
     recipe = resolve_recipe(REGISTRY, {"extends": "volseg/patches", "model": thin})

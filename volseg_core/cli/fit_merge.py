@@ -16,7 +16,7 @@ from volseg_core.cli.context import overrides, print_table, registry_of, start_o
     type=click.Choice(["medium", "high", "max", "legacy12"]),
     default="high",
     show_default=True,
-    help="How many directions are merged: 3, 12 or 24.",
+    help="How many directions are merged: 3, 12 or 24; of 3D networks 4, 8 or 48 (16 where one axis differs).",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write a copy of the model here and leave MODEL as it is.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")

@@ -14,7 +14,7 @@ from volseg_core.cli.context import overrides, registry_of, start_output, verbos
 @click.option(
     "--quality",
     type=click.Choice(["auto", "low", "medium", "high", "max", "legacy12"]),
-    help="How many directions are merged: 1, 3, 12 or 24.",
+    help="How many directions are merged: 1, 3, 12 or 24; of 3D networks 1, 4, 8 or 48 (16 where one axis differs).",
 )
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]), default="auto", help="Where the network runs."

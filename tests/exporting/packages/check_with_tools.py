@@ -78,6 +78,11 @@ CASES = {
         {"base": "patches", "classes": 2},
         {},
     ),
+    "resampled": (
+        [*SMALL, "data.resample=[20, 5, 4]"],
+        {"base": "patches", "spacing": (20.0, 5.0, 4.0), "unit": "nm"},
+        {},
+    ),
     "regression-one": (
         ["task=regression", "loss=[mse]", "metrics=[mse]"],
         {"classes": 1, "scaling": ((5.0,), (2.0,))},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from onnxruntime import InferenceSession
 
 import volseg_core
 from volseg_core.errors import DataError, UsageError
+from volseg_core.exporting.packages.bioimageio import _scale
 from volseg_core.exporting.packages.steps import network_values, preprocessing, raw_values
 from volseg_core.model import HeadSpec, ModelSpec, read_model
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
@@ -241,3 +243,38 @@ def test_every_head_has_an_output_with_steps_of_its_own(untrained, tmp_path):
     for logits, found in ((cells, wanted[0]), (inside, wanted[2])):
         np.testing.assert_allclose(1 / (1 + np.exp(-logits)), found, atol=1e-5)
     np.testing.assert_allclose(depth, wanted[1], atol=1e-5)
+
+
+NANOMETRES = {"spacing": (20.0, 5.0, 4.0), "unit": "nm"}
+
+
+def test_a_network_of_resampled_volumes_says_so_and_what_its_voxels_are(untrained, tmp_path):
+    overrides = [*SMALL, "data.resample=[20, 5, 4]"]
+    rdf, page, *_ = packaged(untrained, tmp_path, overrides, base="patches", classes=2, **NANOMETRES)
+    for axes in (rdf["inputs"][0]["axes"], rdf["outputs"][0]["axes"]):
+        assert [axis.get("unit") for axis in axes] == [None, None, *["nanometer"] * 3]
+        assert [axis.get("scale") for axis in axes] == [None, None, 20, 5, 4]
+    assert rdf["config"]["volseg"]["resample"] == [20, 5, 4]
+    assert "Resample every volume to voxels of 20 x 5 x 4 nm (z, y, x) before anything else" in page
+
+
+def test_without_resampling_the_page_says_on_what_voxels_it_was_trained(package, untrained, tmp_path):
+    rdf, page, *_ = packaged(untrained, tmp_path, SMALL, base="patches", classes=2, spacing=(1.0, 1.0, 1.0))
+    assert "has voxels of 1 x 1 x 1 (z, y, x); volumes are not resampled" in page
+    assert not {"unit", "scale"} & set(rdf["inputs"][0]["axes"][2]), "without a unit a scale means nothing"
+    assert "do not say their voxel size" in package[1]["README.md"].decode()
+    assert yaml.safe_load(package[1]["rdf.yaml"])["config"]["volseg"]["resample"] is None
+
+
+@pytest.mark.parametrize(
+    ("axes", "unit", "scales"),
+    [
+        ("z", "nm", [{"unit": "nanometer", "scale": 5.0}, {"unit": "nanometer", "scale": 4.0}]),
+        ("x", "µm", [{"unit": "micrometer", "scale": 20.0}, {"unit": "micrometer", "scale": 5.0}]),
+        ("zy", "mm", [{}, {"unit": "millimeter", "scale": 4.0}]),
+        ("z", "px", [{}, {}]),
+    ],
+)
+def test_axes_of_slices_have_a_scale_where_all_slices_share_it(axes, unit, scales):
+    made = replace(spec(), axes=axes, spacing=(20.0, 5.0, 4.0), unit=unit)
+    assert [_scale(made, axis) for axis in "yx"] == scales

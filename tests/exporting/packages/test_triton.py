@@ -100,7 +100,7 @@ def test_integers_run_on_the_cpu(tmp_path):
 
 
 def test_a_repository_gets_a_folder_for_the_model_and_keeps_others(untrained, tmp_path):
-    run = untrained(tmp_path / "run", ["model.encoder=resnet18"])
+    run = untrained(tmp_path / "run", ["model.encoder=resnet18", "data.resample=[8, 4, 4]"], unit="nm")
     repository = tmp_path / "models"
     (repository / "other").mkdir(parents=True)
     volseg_core.export(run, output=tmp_path / "my em.onnx", triton=repository)
@@ -112,6 +112,7 @@ def test_a_repository_gets_a_folder_for_the_model_and_keeps_others(untrained, tm
     facts = json.loads((folder / "volseg.json").read_text())
     made = read_model(run)
     assert facts["model_id"] == made.id
+    assert (facts["resample"], facts["spec"]["unit"]) == ([8, 4, 4], "nm")
     assert facts["spec"] == json.loads(json.dumps(made.spec.to_dict()))
     (tmp_path / "my em.onnx").unlink()
     with pytest.raises(DataError, match=r"my_em: exists. Use --overwrite to replace it, or another --triton"):

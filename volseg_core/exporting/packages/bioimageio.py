@@ -17,22 +17,31 @@ import yaml
 
 from volseg_core.exporting.convert import INPUT, output_names
 from volseg_core.exporting.packages.choice import BIOIMAGEIO
-from volseg_core.exporting.packages.page import axes, channel_names, made_of, page, seen
+from volseg_core.exporting.packages.page import axes, channel_names, made_of, page, resampling, seen
 from volseg_core.exporting.packages.steps import network_values, postprocessing, preprocessing, raw_values, results
 from volseg_core.exporting.vectors import FLOAT32, SPATIAL, read_vectors, vectors_path
 from volseg_core.exporting.writing import replacing
 from volseg_core.tasks import PROBABILITIES, VALUES
+from volseg_core.volume import SLICES, View
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from volseg_core.model import HeadSpec, ModelFile
+    from volseg_core.model import HeadSpec, ModelFile, ModelSpec
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
 FORMAT = "0.5.12"
 DESCRIPTION, WEIGHTS, PAGE, TEST_INPUT = "rdf.yaml", "weights.onnx", "README.md", "test_input.npy"
 _NAME = 128
+_UNITS = {
+    **dict.fromkeys(("um", "µm", "μm", "micron"), "micrometer"),
+    "nm": "nanometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "m": "meter",
+}
+"""Names of units by how files spell them."""
 _PIECE = 1 << 20
 
 
@@ -86,14 +95,17 @@ def description(model: ModelFile, hashes: dict[str, str], shape: tuple[int, ...]
         "weights": {"onnx": {**_file(WEIGHTS, hashes), "opset_version": model.export["opset"]}},
         "config": {
             "bioimageio": {"reproducibility_tolerance": _tolerance(model)},
-            "volseg": {"model_id": model.id, "spec": spec.to_dict()},
+            "volseg": {"model_id": model.id, "resample": resampling(model), "spec": spec.to_dict()},
         },
     }
 
 
 def _output(model: ModelFile, head: HeadSpec, hashes: dict[str, str]) -> dict[str, Any]:
     names = [_identifier(name, index) for index, name in channel_names(head)]
-    sizes = ({"type": "space", "id": axis, "size": {"tensor_id": INPUT, "axis_id": axis}} for axis in axes(model.spec))
+    sizes = (
+        {"type": "space", "id": axis, "size": {"tensor_id": INPUT, "axis_id": axis}, **_scale(model.spec, axis)}
+        for axis in axes(model.spec)
+    )
     return {
         "id": head.name or (VALUES if head.task == "regression" else PROBABILITIES),
         "axes": [_batch(model), _channels(names), *sizes],
@@ -124,11 +136,23 @@ def _channels(names: list[str]) -> dict[str, Any]:
 
 
 def _space(model: ModelFile, axis: str, size: int) -> dict[str, Any]:
+    scale = _scale(model.spec, axis)
     if SPATIAL["zyx".index(axis)] not in model.export["free"]:
-        return {"type": "space", "id": axis, "size": size}
+        return {"type": "space", "id": axis, "size": size, **scale}
     rule, number = model.spec.sizes, axes(model.spec).index(axis)
     least = rule.padded((1,) * rule.dims)[number]
-    return {"type": "space", "id": axis, "size": {"min": least, "step": rule.divisor[number]}}
+    return {"type": "space", "id": axis, "size": {"min": least, "step": rule.divisor[number]}, **scale}
+
+
+def _scale(spec: ModelSpec, axis: str) -> dict[str, Any]:
+    """Return unit and spacing of an axis, nothing where they are unknown or slices along several axes differ."""
+    unit = _UNITS.get(spec.unit.strip().lower())
+    if spec.spacing is None or unit is None:
+        return {}
+    if spec.dims != SLICES:
+        return {"unit": unit, "scale": spec.spacing["zyx".index(axis)]}
+    edges = {spec.spacing[View.parse(letter).order[1 + "yx".index(axis)]] for letter in spec.axes}
+    return {"unit": unit, "scale": edges.pop()} if len(edges) == 1 else {}
 
 
 def _tolerance(model: ModelFile) -> list[dict[str, Any]]:

@@ -19,6 +19,9 @@ Trained and exported with volseg; `volseg inspect weights.onnx` shows the recipe
 ## Input and output
 {channels}, float32, `(batch, channel, {axes})`. {sizes} {trained} {outputs}
 
+## Voxel size
+{voxels}
+
 ## Normalisation
 {normalisation}
 
@@ -39,6 +42,11 @@ emptier than the volume the two differ. For the same result normalise over the v
 _UNCLIPPED = """ bioimageio.core
 takes mean and deviation of values that are not clipped yet, so outliers count more."""
 
+_RESAMPLED = """\
+Resample every volume to voxels of {size} before anything else: values linearly, averaged where the
+new voxels are larger. No step of bioimage.io does this. `volseg predict weights.onnx` does it for volumes that say
+their voxel size, and puts what it finds back onto their voxels."""
+
 
 def page(model: ModelFile) -> str:
     """Return the page of an exported model."""
@@ -54,6 +62,7 @@ def page(model: ModelFile) -> str:
         sizes=_sizes(model),
         trained=trained,
         outputs=" ".join(map(_output, spec.heads)),
+        voxels=_voxels(model),
         normalisation=_normalisation(spec),
         merged="slices along several directions" if slices else "windows that overlap",
         facts="\n".join(f"- {key}: {value}" for key, value in describe_export(model).items()),
@@ -103,6 +112,22 @@ def _sizes(model: ModelFile) -> str:
     if SPATIAL[-1] not in model.export["free"]:
         return f"Its size is {' x '.join(map(str, spec.window))}."
     return f"{', '.join(SPATIAL[-spec.dims : -1])} and {SPATIAL[-1]} are {spec.sizes}.".capitalize()
+
+
+def resampling(model: ModelFile) -> list[float] | None:
+    """Return the spacing (z, y, x), in the unit of the spec, that volumes are resampled to before anything else."""
+    spacing: list[float] | None = model.recipe.get("data", {}).get("resample")
+    return spacing
+
+
+def _voxels(model: ModelFile) -> str:
+    target, spec = resampling(model), model.spec
+    spacing = target or spec.spacing
+    if spacing is None:
+        return "The volumes that it was trained on do not say their voxel size."
+    size = " ".join(filter(None, (" x ".join(f"{edge:g}" for edge in spacing), spec.unit, "(z, y, x)")))
+    known = f"The first volume that it was trained on has voxels of {size}; volumes are not resampled."
+    return _RESAMPLED.format(size=size) if target else known
 
 
 def _normalisation(spec: ModelSpec) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from volseg_core.exporting.convert import output_names
 from volseg_core.exporting.packages.choice import TRITON
+from volseg_core.exporting.packages.page import resampling
 from volseg_core.exporting.vectors import INT8, SPATIAL
 from volseg_core.exporting.writing import replacing
 from volseg_core.volume import BOXES, SLICES
@@ -26,7 +27,7 @@ WINDOW = {SLICES: 256, BOXES: 64}
 CONFIG, FACTS = "config.pbtxt", "volseg.json"
 
 _CONFIG = """\
-# Written by volseg. volseg.json says how to normalise a volume, what each channel is and which sizes fit.
+# Written by volseg. volseg.json says how to resample and normalise a volume, what each channel is and which sizes fit.
 name: "{name}"
 backend: "onnxruntime"
 max_batch_size: {batch}
@@ -58,7 +59,12 @@ def write_triton(model: ModelFile, folder: Path) -> None:
         (part / "1").mkdir(parents=True)
         shutil.copyfile(model.path, part / "1" / "model.onnx")
         (part / CONFIG).write_text(triton_config(model, folder.name), encoding="utf-8")
-        facts = {"model_id": model.id, "spec": model.spec.to_dict(), "export": dict(model.export)}
+        facts = {
+            "model_id": model.id,
+            "resample": resampling(model),
+            "spec": model.spec.to_dict(),
+            "export": dict(model.export),
+        }
         (part / FACTS).write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
