@@ -134,8 +134,9 @@ class Stages:
 class FullSizeHead(nn.Module):
     """Logits of features that a stem's stride made coarser than the image.
 
-    A transposed convolution enlarges them; one more sees the image beside them, so that edges lie where the image has
-    them rather than on the coarser grid.
+    A transposed convolution enlarges each coarser voxel by itself, which leaves steps; a convolution of the result and
+    the image smooths them. It costs little: nothing else is computed at full resolution (docs/benchmarks.md has what it
+    gains).
     """
 
     def __init__(self, stages: Stages, in_channels: int, num_classes: int, stem: Size) -> None:
