@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from volseg_core.data.labelled import read_labelled
 from volseg_core.errors import DataError
 from volseg_core.migration.imported import Imported
 from volseg_core.migration.pytorch_3dunet.importing import carry_config, import_config
@@ -23,13 +25,14 @@ NAMES = (
 
 
 def leaves(content: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of a configuration that hold something; transforms go by their names."""
+    """Yield the dotted keys of a configuration that hold something; transforms go by their names, each a key too."""
     if isinstance(content, dict):
         for key, value in content.items():
             if key != "name" or "transformer" not in prefix:
                 yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(content, list) and content and isinstance(content[0], dict):
         for item in content:
+            yield f"{prefix}.{item['name']}"
             yield from leaves(item, f"{prefix}.{item['name']}")
     elif content is not None:
         yield prefix
@@ -45,9 +48,15 @@ CARRIED = {
     "loaders.test.slice_builder.stride_shape", "loaders.test.slice_builder.halo_shape", "manual_seed",
     *(f"loaders.train.transformer.raw.{key}" for key in (
         "RandomRotate.axes", "RandomRotate.angle_spectrum", "ElasticDeformation.execution_probability",
-        "GaussianBlur3D.execution_probability", "CropToFixed.size")),
+        "GaussianBlur3D.execution_probability", "CropToFixed.size", "Standardize", "RandomFlip", "RandomRotate90",
+        "RandomRotate", "ElasticDeformation", "GaussianBlur3D", "AdditiveGaussianNoise", "AdditivePoissonNoise",
+        "CropToFixed", "ToTensor")),
+    *(f"loaders.train.transformer.label.{key}" for key in (
+        "RandomFlip", "RandomRotate90", "RandomRotate", "ElasticDeformation", "CropToFixed", "StandardLabelToBoundary",
+        "BlobsToMask", "ToTensor")),
+    "loaders.test.transformer.raw.Standardize", "loaders.test.transformer.raw.ToTensor",
 }  # fmt: skip
-"""Keys whose values the recipes hold, where they can."""
+"""Keys whose values the recipes hold, where they can, and transforms that they have or need not have."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,6 +109,44 @@ def test_ids_that_a_loss_and_a_transform_ignore_are_one_list(configs: dict[str, 
     content["loss"]["ignore_index"] = content["loaders"]["train"]["transformer"]["label"][-2]["ignore_index"] = None
     recipe, _, _ = carried(lambda settings, transfer: carry_config(settings, transfer, trained=False), content)
     assert "data.ignore" not in recipe
+
+
+def test_a_regression_learns_numbers_that_are_ignored_there_and_the_import_says_so(
+    configs: dict[str, Path], tmp_path: Path
+) -> None:
+    content = yaml.safe_load(configs["confocal"].read_text())
+    label = content["loaders"]["train"]["transformer"]["label"][-2]
+    content["loss"] = {"name": "MSELoss", "ignore_index": 5}
+    label["ignore_index"] = 7
+    config = tmp_path / "regression.yml"
+    config.write_text(yaml.safe_dump(content))
+    recipe, done = imported(config, tmp_path)
+    assert (recipe.heads[0].rule.task, recipe.data.ignore) == ("regression", (-1,))
+    (line,) = (str(item) for item in done.left if "loss.ignore_index" in item.keys)
+    assert line == (
+        "loaders.train.transformer.label.StandardLabelToBoundary.ignore_index, loss.ignore_index: a regression learns "
+        "every number of its labels, data.ignore or not; write NaN where there is no value"
+    )
+    image = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+    values = np.where(image == 5, np.nan, image).astype(np.float32)
+    (volume,), _ = read_labelled(REGISTRY.catalog, recipe, [image], [values])
+    assert np.isnan(volume.taught).sum() == 1
+    (volume,), _ = read_labelled(REGISTRY.catalog, recipe, [image], [image])
+    np.testing.assert_array_equal(volume.taught[0], image)
+
+
+@pytest.mark.parametrize("loss", ["DiceLoss", "GeneralizedDiceLoss"])
+def test_a_recipe_of_channels_takes_labels_of_channels(configs: dict[str, Path], tmp_path: Path, loss: str) -> None:
+    content = yaml.safe_load(configs["multiclass"].read_text())
+    content["loss"] = {"name": loss}
+    config = tmp_path / "channels.yml"
+    config.write_text(yaml.safe_dump(content))
+    recipe, _ = imported(config, tmp_path)
+    image = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+    labels = np.stack([image % 2, image > 30]).astype(np.uint8)
+    (volume,), (head,) = read_labelled(REGISTRY.catalog, recipe, [image], [labels])
+    assert (head.task, head.classes.names) == ("multilabel", ("channel 0", "channel 1"))
+    np.testing.assert_array_equal(volume.taught, labels)
 
 
 def test_unknown_keys_are_named_with_a_suggestion(tmp_path: Path) -> None:

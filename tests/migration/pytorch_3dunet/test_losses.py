@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from volseg_core.migration.pytorch_3dunet.losses import carry_loss, carry_metric
+from volseg_core.migration.pytorch_3dunet.losses import carry_loss, carry_metric, has_softmax
+from volseg_core.migration.settings import Settings, Transfer
 from volseg_core.registry import load_registry
 
 DICE = {"use": "dice", "squared": True, "smooth": 0, "absent": "count"}
@@ -62,16 +63,44 @@ def test_what_a_loss_does_not_take_is_named(carried: Any) -> None:
         "name": "GeneralizedDiceLoss",
         "weight": [1, 2],
         "skip_last_target": True,
-        "normalization": "softmax",
         "beta": 1,
     }
     _, left, _ = carried(carry_loss, content)
     assert left == {
         "weight": "without effect on GeneralizedDiceLoss",
         "skip_last_target": "labels that a metric needs are not channels of the target here",
-        "normalization": "follows from the task",
         "beta": "without effect on GeneralizedDiceLoss",
     }
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "left"),
+    [
+        ({"name": "DiceLoss"}, False, {}),
+        ({"name": "DiceLoss", "normalization": "sigmoid"}, False, {}),
+        ({"name": "GeneralizedDiceLoss", "normalization": "softmax"}, True, {}),
+        (
+            {"name": "BCEDiceLoss", "normalization": "softmax"},
+            False,
+            {"normalization": "without effect on BCEDiceLoss"},
+        ),
+        (
+            {"name": "DiceLoss", "normalization": "none"},
+            False,
+            {"normalization": "'none'; here outputs pass the sigmoid of their task"},
+        ),
+    ],
+)
+def test_how_a_loss_takes_its_probabilities(
+    carried: Any, content: dict[str, Any], found: bool, left: dict[str, str]
+) -> None:
+    def carry(settings: Settings, transfer: Transfer) -> bool:
+        softmax = has_softmax(settings)
+        carry_loss(settings, transfer)
+        return softmax
+
+    _, named, softmax = carried(carry, content)
+    assert (softmax, named) == (found, left)
 
 
 def test_an_unknown_loss_is_named_with_its_keys_and_the_task_chooses(carried: Any) -> None:

@@ -16,12 +16,13 @@ from volseg_core.migration.pytorch_3dunet.transforms import (
     Made,
     ignored_ids,
     leave_unknown,
+    leave_whole,
     made_of,
     transforms,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from volseg_core.migration.settings import Settings, Transfer
 
@@ -45,22 +46,23 @@ _SLICES = {
     "halo_shape": "it counts for predictions",
 }
 _PARAMETERS = {
-    **dict.fromkeys(("expand_dims", "dtype", "normalize"), "shapes and types follow from the task"),
+    **dict.fromkeys(("expand_dims", "dtype"), "shapes and types follow from the task"),
+    "normalize": "intensities are normalised once, by data.normalise",
     **dict.fromkeys(("centered", "size"), "windows are drawn at random in the training"),
     **dict.fromkeys(("append_label", "append_original"), "metrics of objects are given the labels themselves"),
-    **dict.fromkeys(("run_cc", "ignore_label"), "ids are numbers of objects as they stand"),
 }
 """Parameters of transforms that need nothing here."""
+_KNOWN = (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN, *MAKERS)
 _NOT_THERE = "no key of pytorch-3dunet's {}"
 _SAME = "validation normalises as the training does, without augmentation"
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the loaders say of labels: what is made of them, and ids that are ignored."""
+    """What the loaders say of labels: what is made of them, and ids that are ignored, by the key that says so."""
 
     made: Made | None
-    ignored: Sequence[int]
+    ignored: Mapping[str, int]
 
 
 def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
@@ -79,7 +81,7 @@ def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
     images = settings.word("dataset") == _IMAGES
     whole = settings.flag("global_normalization")
     scale = settings.number("random_scale", lambda value: value >= 0) or 0
-    made, ignored = None, list[int]()
+    made, ignored = None, dict[str, int]()
     if trains:
         phase = settings.section("train")
         _files(phase, transfer, "data", None if images else (raw, label))
@@ -117,12 +119,14 @@ def _files(phase: Settings, transfer: Transfer, block: str, inner: tuple[str, st
 
 def _training(
     phase: Settings, transfer: Transfer, dims: int, *, scaled: bool, whole: bool
-) -> tuple[Made | None, list[int]]:
+) -> tuple[Made | None, dict[str, int]]:
     slices, lists = phase.section("slice_builder"), phase.section("transformer")
     raw, labels = (transforms(lists, transfer, key) for key in ("raw", "label"))
     window = slices.take("patch_shape")
-    if window is None and "CropToFixed" in raw:
-        window = raw["CropToFixed"].take("size")
+    if "CropToFixed" in raw and window is not None:
+        leave_whole(raw["CropToFixed"], transfer, "windows are as large as patch_shape says")
+    elif "CropToFixed" in raw:
+        window = raw["CropToFixed"].take("size", default=[256, 256])
     _window(transfer, "data.window", window, dims, f"{slices.prefix}patch_shape")
     slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
     axes = "z" if dims == 2 or plane_turns(raw) else "zyx"  # noqa: PLR2004  (slices)
@@ -133,17 +137,19 @@ def _training(
     carry_augmentation(raw, transfer, scaled=scaled)
     leave_unknown(raw, transfer, (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN))
     leave_unknown(labels, transfer, (*GEOMETRY, *PLAIN, *MAKERS))
-    made, ignored = made_of(labels, dims), ignored_ids(labels)
-    _name_the_rest(raw, labels)
+    made, ignored = made_of(labels, transfer, dims), ignored_ids(labels)
+    _name_the_rest(raw, labels, transfer)
     lists.leave("weight", _REASONS["weight_internal_path"])
     lists.leave_the_rest({}, _NOT_THERE.format("transformer"))
     return made, ignored
 
 
-def _name_the_rest(raw: Mapping[str, Settings], labels: Mapping[str, Settings]) -> None:
-    """Name parameters of transforms that nothing was made of."""
+def _name_the_rest(raw: Mapping[str, Settings], labels: Mapping[str, Settings], transfer: Transfer) -> None:
+    """Name parameters of transforms that nothing was made of, and what moves labels alone."""
     for name, settings in labels.items():
-        if name in GEOMETRY:
+        if name in GEOMETRY and name not in raw:
+            leave_whole(settings, transfer, "labels move as the raw data does, which has no such transform")
+        elif name in GEOMETRY:
             settings.leave(tuple(settings.remaining()), "labels move as the raw data does, by the nearest voxel")
     for settings in (*raw.values(), *labels.values()):
         settings.leave_the_rest(_PARAMETERS, "the transform has no such parameter, here or there")
@@ -155,9 +161,9 @@ def _validation(phase: Settings, transfer: Transfer) -> None:
     slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
     for key in ("raw", "label"):
         found = transforms(lists, transfer, key)
-        leave_unknown(found, transfer, (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN, *MAKERS))
-        for settings in found.values():
-            settings.leave(tuple(settings.remaining()), _SAME)
+        for name in [name for name in found if name in _KNOWN]:
+            leave_whole(found.pop(name), transfer, _SAME)
+        leave_unknown(found, transfer, _KNOWN)
     lists.leave("weight", _REASONS["weight_internal_path"])
     lists.leave_the_rest({}, _NOT_THERE.format("transformer"))
 
@@ -169,9 +175,13 @@ def _testing(phase: Settings, transfer: Transfer, dims: int, *, normalise: bool,
     raw = transforms(lists, transfer, "raw")
     if normalise:
         carry_normalisation(raw, transfer, whole=whole)
-    leave_unknown(raw, transfer, (*NORMALISERS, *PLAIN))
-    for settings in raw.values():
-        settings.leave_the_rest(_PARAMETERS, "a prediction normalises as the training does")
+    for name, settings in raw.items():
+        if name in NORMALISERS and not normalise:
+            leave_whole(settings, transfer, "a prediction normalises as the training does")
+        elif name in (*GEOMETRY, *INTENSITIES):
+            leave_whole(settings, transfer, "a prediction takes the data as it is")
+        settings.leave_the_rest(_PARAMETERS, "the transform has no such parameter, here or there")
+    leave_unknown(raw, transfer, _KNOWN)
     lists.leave_the_rest({}, "a prediction needs no labels")
     phase.leave_the_rest({}, _NOT_THERE.format("loaders"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.errors import did_you_mean
-from volseg_core.migration.pytorch_3dunet.vocabulary import LOSSES, METRICS
+from volseg_core.migration.pytorch_3dunet.vocabulary import LOSSES, METRICS, NORMALISED
 
 if TYPE_CHECKING:
     from volseg_core.migration.pytorch_3dunet.vocabulary import Term
@@ -15,7 +15,6 @@ _UNKNOWN = "without effect on {}"
 _REASONS = {
     "skip_last_target": "labels that a metric needs are not channels of the target here",
     "squeeze_channel": "labels have the shape that the loss takes",
-    "normalization": "follows from the task",
     "epsilon": "the smooth of a loss has another place in its formula",
 }
 _METRIC_REASONS = {
@@ -33,6 +32,16 @@ _METRIC_REASONS = {
         "the metric has parameters of its own: volseg show metric/NAME",
     ),
 }
+
+
+def has_softmax(settings: Settings) -> bool:
+    """Whether a loss takes its probabilities by a softmax over the channels."""
+    if settings.word("name") not in NORMALISED:
+        return False
+    value = settings.word("normalization") or "sigmoid"
+    if value not in ("sigmoid", "softmax"):
+        settings.leave("normalization", f"{value!r}; here outputs pass the sigmoid of their task")
+    return value == "softmax"
 
 
 def carry_loss(settings: Settings, transfer: Transfer) -> None:

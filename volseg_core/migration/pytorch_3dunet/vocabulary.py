@@ -50,8 +50,10 @@ class Translation:
 
 CROSS_ENTROPIES = ("CrossEntropyLoss", "WeightedCrossEntropyLoss", "PixelWiseCrossEntropyLoss")
 """Losses of class indices, whatever activation the prediction has."""
-SIGMOIDS = ("BCEWithLogitsLoss", "BCEDiceLoss")
-"""Losses of channels that do not exclude one another."""
+NORMALISED = ("DiceLoss", "GeneralizedDiceLoss")
+"""Losses whose key normalization says how outputs become probabilities: a sigmoid each, unless it says otherwise."""
+SIGMOIDS = ("BCEWithLogitsLoss", "BCEDiceLoss", *NORMALISED)
+"""Losses of channels with a sigmoid each, whatever activation the prediction has."""
 REGRESSIONS = ("MSELoss", "L1Loss", "SmoothL1Loss", "WeightedSmoothL1Loss")
 """Losses of raw values."""
 
