@@ -15,6 +15,7 @@ from volseg_core.errors import DataError
 from volseg_core.migration.imported import Imported
 from volseg_core.migration.pytorch_3dunet.importing import carry_config, import_config
 from volseg_core.recipe import find_recipe, resolve
+from volseg_core.recipe.blocks import SamplerBlock
 from volseg_core.registry import load_registry
 
 REGISTRY = load_registry(builtin_only=True)
@@ -46,6 +47,7 @@ CARRIED = {
     "loaders.label_internal_path", "loaders.global_normalization", "loaders.train.slice_builder.patch_shape",
     "loaders.train.file_paths", "loaders.val.file_paths", "loaders.test.slice_builder.patch_shape",
     "loaders.test.slice_builder.stride_shape", "loaders.test.slice_builder.halo_shape", "manual_seed",
+    *(f"loaders.train.slice_builder.{key}" for key in ("name", "stride_shape", "threshold")),
     *(f"loaders.train.transformer.raw.{key}" for key in (
         "RandomRotate.axes", "RandomRotate.angle_spectrum", "ElasticDeformation.execution_probability",
         "GaussianBlur3D.execution_probability", "CropToFixed.size", "Standardize", "RandomFlip", "RandomRotate90",
@@ -88,6 +90,7 @@ def test_the_recipe_of_a_training(configs: dict[str, Path], tmp_path: Path) -> N
     assert recipe.architecture.provided.component.name == "unet3d"
     assert recipe.architecture.params["f_maps"] == 16
     assert (recipe.data.window, recipe.data.train) == ((32, 64, 64), ("a.h5:/raw",))
+    assert (recipe.data.sampler.kind, recipe.data.sampler.overlap) == ("grid", 0)
     assert (recipe.train.steps, recipe.train.epochs, recipe.train.seed) == (2, 1, 0)
     assert (recipe.train.optimizer, recipe.train.lr, recipe.train.weight_decay) == ("Adam", 2e-4, 1e-5)
     assert recipe.train.schedule == "constant"
@@ -98,6 +101,21 @@ def test_the_recipe_of_a_prediction(configs: dict[str, Path], tmp_path: Path) ->
     recipe, _ = imported(configs["lazy-test"], tmp_path)
     assert (recipe.predict.window, recipe.predict.overlap, recipe.predict.batch) == ((112, 234, 234), 0.2857, 1)
     assert (recipe.data.normalise.kind, recipe.data.normalise.clip) == ("zscore", (0, 100))
+
+
+def test_patches_are_those_of_the_filter_where_labels_are_ids(configs: dict[str, Path], tmp_path: Path) -> None:
+    recipe, done = imported(configs["confocal"], tmp_path)
+    assert recipe.data.sampler == SamplerBlock(kind="grid", overlap=0.7647, foreground=0.6)
+    left = {key: item.why for item in done.left for key in item.keys}
+    assert left["loaders.train.slice_builder.stride_shape"].startswith("windows lie 18 x 40 x 40 apart")
+    content = yaml.safe_load(configs["confocal"].read_text())
+    content["loss"] = {"name": "MSELoss"}
+    config = tmp_path / "values.yml"
+    config.write_text(yaml.safe_dump(content))
+    recipe, done = imported(config, tmp_path, overwrite=True)
+    assert recipe.data.sampler == SamplerBlock(kind="grid", overlap=0.7647)
+    left = {key: item.why for item in done.left for key in item.keys}
+    assert left["loaders.train.slice_builder.threshold"] == "labels hold values, of which none is foreground"
 
 
 def test_ids_that_a_loss_and_a_transform_ignore_are_one_list(configs: dict[str, Path], carried: Any) -> None:

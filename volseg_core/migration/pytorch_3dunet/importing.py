@@ -8,6 +8,7 @@ from volseg_core.migration.imported import Imported, Output
 from volseg_core.migration.pytorch_3dunet.loading import carry_loaders
 from volseg_core.migration.pytorch_3dunet.losses import carry_loss, carry_metric, has_softmax
 from volseg_core.migration.pytorch_3dunet.network import Outputs, carry_network
+from volseg_core.migration.pytorch_3dunet.sampling import carry_sampler
 from volseg_core.migration.pytorch_3dunet.task import Task, carry_task, decide
 from volseg_core.migration.pytorch_3dunet.training import (
     carry_general,
@@ -72,6 +73,8 @@ def carry_config(settings: Settings, transfer: Transfer, *, trained: bool) -> tu
     loss = settings.section("loss")
     task = decide(outputs, loss.word("name"), labels.made, trained=trained, softmax=has_softmax(loss))
     carry_task(task, labels.made, transfer)
+    if labels.slices is not None:
+        carry_sampler(labels.slices, transfer, outputs.dims, ids=task.of_ids)
     ignored = loss.whole("ignore_index", -100)
     _carry_ignored(labels.ignored | ({} if ignored is None else {"loss.ignore_index": ignored}), task, transfer)
     if "trainer" in settings:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.migration.pytorch_3dunet.augmenting import carry_augmentation, carry_normalisation, plane_turns
+from volseg_core.migration.pytorch_3dunet.sampling import SLICES, lengths
 from volseg_core.migration.pytorch_3dunet.transforms import (
     GEOMETRY,
     INTENSITIES,
@@ -37,14 +38,6 @@ _REASONS = {
     "mirror_padding": "volumes are mirrored at their faces as far as windows reach",
     "data_augmentation": "the transforms of the training say what is done",
 }
-_SLICES = {
-    "name": "windows are drawn at random in the training, and tile what is held out",
-    "stride_shape": "windows are drawn at random in the training, and tile what is held out",
-    "threshold": "windows lie anywhere with a label; see data.sampler for rare classes",
-    "slack_acceptance": "windows lie anywhere with a label; see data.sampler for rare classes",
-    "skip_shape_check": "every size works that the network takes",
-    "halo_shape": "it counts for predictions",
-}
 _PARAMETERS = {
     **dict.fromkeys(("expand_dims", "dtype"), "shapes and types follow from the task"),
     "normalize": "intensities are normalised once, by data.normalise",
@@ -59,10 +52,14 @@ _SAME = "validation normalises as the training does, without augmentation"
 
 @dataclass(frozen=True)
 class Labels:
-    """What the loaders say of labels: what is made of them, and ids that are ignored, by the key that says so."""
+    """What the loaders say of labels: what is made of them, which ids are ignored, by the key that says so.
+
+    ``slices`` are the settings of the patches of a training, which depend on what labels are.
+    """
 
     made: Made | None
     ignored: Mapping[str, int]
+    slices: Settings | None
 
 
 def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
@@ -81,11 +78,11 @@ def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
     images = settings.word("dataset") == _IMAGES
     whole = settings.flag("global_normalization")
     scale = settings.number("random_scale", lambda value: value >= 0) or 0
-    made, ignored = None, dict[str, int]()
+    found = Labels(None, {}, None)
     if trains:
         phase = settings.section("train")
         _files(phase, transfer, "data", None if images else (raw, label))
-        made, ignored = _training(phase, transfer, dims, scaled=scale > 0, whole=whole)
+        found = _training(phase, transfer, dims, scaled=scale > 0, whole=whole)
         phase.leave_the_rest({}, _NOT_THERE.format("loaders"))
     if "val" in settings:
         phase = settings.section("val")
@@ -96,7 +93,7 @@ def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
         _testing(settings.section("test"), transfer, dims, normalise=not trains, whole=whole)
     settings.leave("dataset", _REASONS["dataset"])
     settings.leave_the_rest(_REASONS, _NOT_THERE.format("loaders"))
-    return Labels(made, ignored)
+    return found
 
 
 def _files(phase: Settings, transfer: Transfer, block: str, inner: tuple[str, str] | None) -> None:
@@ -117,9 +114,7 @@ def _files(phase: Settings, transfer: Transfer, block: str, inner: tuple[str, st
     transfer.carry(labels, [path + label for path in found], "the same files, with label_internal_path")
 
 
-def _training(
-    phase: Settings, transfer: Transfer, dims: int, *, scaled: bool, whole: bool
-) -> tuple[Made | None, dict[str, int]]:
+def _training(phase: Settings, transfer: Transfer, dims: int, *, scaled: bool, whole: bool) -> Labels:
     slices, lists = phase.section("slice_builder"), phase.section("transformer")
     raw, labels = (transforms(lists, transfer, key) for key in ("raw", "label"))
     window = slices.take("patch_shape")
@@ -128,11 +123,9 @@ def _training(
     elif "CropToFixed" in raw:
         window = raw["CropToFixed"].take("size", default=[256, 256])
     _window(transfer, "data.window", window, dims, f"{slices.prefix}patch_shape")
-    slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
     axes = "z" if dims == 2 or plane_turns(raw) else "zyx"  # noqa: PLR2004  (slices)
     turned = "slices lie along z alone there" if dims == 2 else "which directions RandomRotate turns into one another"  # noqa: PLR2004
     transfer.carry("data.axes", axes, turned)
-    transfer.carry("data.sampler", "uniform", "every patch counts alike there; 'balanced' finds rare classes")
     carry_normalisation(raw, transfer, whole=whole)
     carry_augmentation(raw, transfer, scaled=scaled)
     leave_unknown(raw, transfer, (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN))
@@ -141,7 +134,7 @@ def _training(
     _name_the_rest(raw, labels, transfer)
     lists.leave("weight", _REASONS["weight_internal_path"])
     lists.leave_the_rest({}, _NOT_THERE.format("transformer"))
-    return made, ignored
+    return Labels(made, ignored, slices)
 
 
 def _name_the_rest(raw: Mapping[str, Settings], labels: Mapping[str, Settings], transfer: Transfer) -> None:
@@ -158,7 +151,7 @@ def _name_the_rest(raw: Mapping[str, Settings], labels: Mapping[str, Settings], 
 def _validation(phase: Settings, transfer: Transfer) -> None:
     slices, lists = phase.section("slice_builder"), phase.section("transformer")
     slices.leave("patch_shape", "windows are those of the training")
-    slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
+    slices.leave_the_rest(SLICES, _NOT_THERE.format("slice_builder"))
     for key in ("raw", "label"):
         found = transforms(lists, transfer, key)
         for name in [name for name in found if name in _KNOWN]:
@@ -188,7 +181,7 @@ def _testing(phase: Settings, transfer: Transfer, dims: int, *, normalise: bool,
 
 def _tiles(slices: Settings, transfer: Transfer, dims: int) -> None:
     """Carry the windows of a prediction: patches with their halo, as far apart as the strides."""
-    patch, stride, halo = (_lengths(slices.take(key), dims) for key in ("patch_shape", "stride_shape", "halo_shape"))
+    patch, stride, halo = (lengths(slices.take(key), dims) for key in ("patch_shape", "stride_shape", "halo_shape"))
     if patch:
         window = [size + 2 * around for size, around in zip(patch, halo or [0] * dims, strict=True)]
         transfer.carry("predict.window", window, "patch_shape, with the halo on both sides")
@@ -197,19 +190,12 @@ def _tiles(slices: Settings, transfer: Transfer, dims: int) -> None:
             why = "stride_shape; windows are blended, where there the last one counts"
             transfer.carry("predict.overlap", round(overlap, 4), why)
     slices.leave("name", "windows tile the volume")
-    slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
+    slices.leave_the_rest(SLICES, _NOT_THERE.format("slice_builder"))
 
 
 def _window(transfer: Transfer, key: str, value: Any, dims: int, why: str) -> None:
-    lengths = _lengths(value, dims)
-    if lengths:
-        transfer.carry(key, lengths, why)
+    shape = lengths(value, dims)
+    if shape:
+        transfer.carry(key, shape, why)
     elif value is not None:
         transfer.leave(why, f"{value!r} is no shape of {dims} dimensions")
-
-
-def _lengths(value: Any, dims: int) -> list[int]:
-    """Return a shape (z, y, x), or of a slice (y, x); nothing where it is none."""
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, int) and item >= 0 for item in value):
-        return []
-    return list(value[-dims:]) if len(value) >= dims else []
