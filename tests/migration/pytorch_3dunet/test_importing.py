@@ -42,7 +42,8 @@ def leaves(content: Any, prefix: str = "") -> Iterator[str]:
 CARRIED = {
     "model.name", "model.out_channels", "model.final_sigmoid", "model.is_segmentation", "model.layer_order",
     "model.f_maps", "model.num_groups", "loss.name", "optimizer.learning_rate", "optimizer.weight_decay",
-    "eval_metric.name", "eval_metric.threshold", "lr_scheduler.name", "trainer.validate_after_iters", "trainer.iters",
+    "eval_metric.name", "eval_metric.threshold", "eval_metric.metric", "lr_scheduler.name",
+    "trainer.validate_after_iters", "trainer.iters",
     "trainer.max_num_iterations", "loaders.num_workers", "loaders.batch_size", "loaders.raw_internal_path",
     "loaders.label_internal_path", "loaders.global_normalization", "loaders.train.slice_builder.patch_shape",
     "loaders.train.file_paths", "loaders.val.file_paths", "loaders.test.slice_builder.patch_shape",
@@ -157,6 +158,7 @@ def test_a_regression_learns_numbers_that_are_ignored_there_and_the_import_says_
 def test_a_recipe_of_channels_takes_labels_of_channels(configs: dict[str, Path], tmp_path: Path, loss: str) -> None:
     content = yaml.safe_load(configs["multiclass"].read_text())
     content["loss"] = {"name": loss}
+    content["eval_metric"] = {"name": "BlobsAveragePrecision"}
     config = tmp_path / "channels.yml"
     config.write_text(yaml.safe_dump(content))
     recipe, _ = imported(config, tmp_path)

@@ -75,11 +75,13 @@ def carry_config(settings: Settings, transfer: Transfer, *, trained: bool) -> tu
     carry_task(task, labels.made, transfer)
     if labels.slices is not None:
         carry_sampler(labels.slices, transfer, outputs.dims, ids=task.of_ids)
-    ignored = loss.whole("ignore_index", -100)
-    _carry_ignored(labels.ignored | ({} if ignored is None else {"loss.ignore_index": ignored}), task, transfer)
+    ignored, number = dict(labels.ignored), loss.whole("ignore_index", -100)
+    if number is not None:
+        ignored["loss.ignore_index"] = number
+    _carry_ignored(ignored, task, transfer)
     if "trainer" in settings:
         carry_loss(loss, transfer)
-        carry_metric(settings.section("eval_metric"), transfer, task.name)
+        carry_metric(settings.section("eval_metric"), transfer, task)
         carry_optimizer(settings.section("optimizer"), transfer)
         carry_schedule(settings.section("lr_scheduler"), transfer)
         carry_trainer(settings.section("trainer"), transfer)

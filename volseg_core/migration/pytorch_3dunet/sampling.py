@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from volseg_core.data.cover import step_between
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from volseg_core.migration.settings import Settings, Transfer
 
@@ -57,7 +57,7 @@ def _grid(slices: Settings, transfer: Transfer, patch: Sequence[int], stride: Se
     transfer.carry("data.sampler", sampler, f"{name}: {why}")
 
 
-def _kept(slices: Settings, *, ids: bool) -> tuple[Mapping[str, float], str]:
+def _kept(slices: Settings, *, ids: bool) -> tuple[dict[str, float], str]:
     """Return which windows a filter keeps, and what is to be said about it."""
     if not ids:
         slices.leave(("threshold", "slack_acceptance"), "labels hold values, of which none is foreground")
