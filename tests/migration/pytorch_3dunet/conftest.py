@@ -260,7 +260,7 @@ def folder() -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def carried() -> Any:
     """Return `read`."""
     return read

@@ -67,8 +67,7 @@ def test_windows_are_the_patches_of_the_training(carried: Any, dims: int, window
     recipe, left, _ = loaders(
         carried, dims, train=training(patch_shape=[8, 64, 96], stride_shape=[8, 8, 8], name="SliceBuilder")
     )
-    assert recipe["data.window"] == window
-    assert set(left) == {"train.slice_builder.stride_shape", "train.slice_builder.name"}
+    assert (recipe["data.window"], left) == (window, {})
 
 
 def test_windows_of_images_are_what_they_are_cropped_to(carried: Any) -> None:
@@ -185,6 +184,58 @@ def test_strengths_in_other_units_are_named(carried: Any) -> None:
     }  # fmt: skip
 
 
+PERCENTILES = {"name": "PercentileNormalizer", "pmin": 2, "pmax": 98}
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "others"),
+    [
+        ([PERCENTILES, {"name": "Standardize"}], "zscore", ["PercentileNormalizer"]),
+        ([{"name": "Standardize"}, PERCENTILES], "percentile", ["Standardize"]),
+        ([{"name": "Standardize"}, PERCENTILES, {"name": "Standardize"}], "zscore", ["PercentileNormalizer"]),
+        ([{"name": "Standardize"}, {"name": "Normalize", "norm01": True}], "percentile", ["Standardize"]),
+        ([{"name": "Standardize"}, {"name": "Normalize", "min_value": -3, "max_value": 3}], "zscore", ["Normalize"]),
+    ],
+)
+def test_the_last_rule_normalises_and_the_others_are_named(
+    carried: Any, raw: list[dict[str, Any]], kind: str, others: list[str]
+) -> None:
+    rule, left = normalise(carried, *raw)
+    chosen = {"zscore": "Standardize", "percentile": raw[-1]["name"]}[kind]
+    named = {key.removeprefix("train.transformer.raw."): why for key, why in left.items() if "twice" not in why}
+    assert rule["kind"] == kind
+    assert named == dict.fromkeys(others, f"intensities are normalised once, as {chosen} does")
+
+
+def test_transforms_of_ids_and_of_labels_alone_are_named(carried: Any) -> None:
+    label = [{"name": "Relabel", "run_cc": True}, {"name": "RgbToLabel"}, {"name": "RandomFlip"}]
+    _, left, _ = loaders(carried, train=training(label=label))
+    assert {key.removeprefix("train.transformer.label."): why.partition(":")[0] for key, why in left.items()} == {
+        "Relabel": "ids of objects are taken as they stand",
+        "RgbToLabel": "labels are ids; convert files whose colours are ids",
+        "RandomFlip": "labels move as the raw data does, which has no such transform",
+    }
+
+
+def test_a_crop_is_the_window_where_there_is_no_patch(carried: Any) -> None:
+    crop = {"name": "CropToFixed", "size": [64, 64]}
+    recipe, left, _ = loaders(carried, 2, train=training({"name": "CropToFixed"}))
+    assert (recipe["data.window"], left) == ([256, 256], {})
+    recipe, left, _ = loaders(carried, 2, train=training(crop, patch_shape=[1, 96, 96]))
+    assert recipe["data.window"] == [96, 96]
+    assert left == {"train.transformer.raw.CropToFixed": "windows are as large as patch_shape says"}
+
+
+def test_transforms_of_the_validation_are_named(carried: Any) -> None:
+    val = training({"name": "Standardize"}, {"name": "GaussianBlur3D"}, label=[{"name": "BlobsToMask"}])
+    _, left, _ = loaders(carried, train=training(), val=val)
+    names = ("raw.Standardize", "raw.GaussianBlur3D", "label.BlobsToMask")
+    assert {key: why for key, why in left.items() if "transformer" in key} == dict.fromkeys(
+        (f"val.transformer.{name}" for name in names),
+        "validation normalises as the training does, without augmentation",
+    )
+
+
 def test_unknown_transforms_are_named_with_a_suggestion(carried: Any) -> None:
     _, left, _ = loaders(
         carried, train=training({"name": "RandomFlips"}, label=[{"name": "Foo"}]), val=training({"name": "Foo"})
@@ -202,11 +253,12 @@ def test_parameters_of_the_transforms_of_labels_are_named(carried: Any) -> None:
         {"name": "StandardLabelToBoundary", "append_label": True, "ignore_index": 9},
         {"name": "ToTensor", "expand_dims": False},
     ]
-    _, left, labels = loaders(carried, train=training(label=label))
+    _, left, labels = loaders(carried, train=training({"name": "ElasticDeformation"}, label=label))
     assert {key.removeprefix("train.transformer.label.") for key in left} == {
         "ElasticDeformation.spline_order", "StandardLabelToBoundary.append_label", "ToTensor.expand_dims",
     }  # fmt: skip
-    assert (labels.made.target["use"], labels.ignored) == ("boundaries", [9])
+    ignored = {"train.transformer.label.StandardLabelToBoundary.ignore_index": 9}
+    assert (labels.made.target["use"], labels.ignored) == ("boundaries", ignored)
 
 
 def test_a_prediction_has_windows_with_their_halo(carried: Any) -> None:
@@ -228,7 +280,22 @@ def test_a_prediction_beside_a_training_normalises_as_the_training(carried: Any)
     test = {"transformer": {"raw": [{"name": "PercentileNormalizer", "pmin": 3}]}, "file_paths": ["a.h5"]}
     recipe, left, _ = loaders(carried, train=training({"name": "Standardize"}), test=test)
     assert recipe["data.normalise"]["kind"] == "zscore"
-    assert set(left) == {"test.transformer.raw.PercentileNormalizer.pmin", "test.file_paths"}
+    assert set(left) == {"test.transformer.raw.PercentileNormalizer", "test.file_paths"}
+
+
+def test_transforms_that_a_prediction_does_not_have_are_named(carried: Any) -> None:
+    raw = [
+        {"name": "Standardize"},
+        {"name": "RandomFlip"},
+        {"name": "GaussianBlur3D", "sigma": [1, 2]},
+        {"name": "Foo"},
+    ]
+    _, left, _ = loaders(carried, test={"transformer": {"raw": raw}})
+    assert left == {
+        "test.transformer.raw.RandomFlip": "a prediction takes the data as it is",
+        "test.transformer.raw.GaussianBlur3D": "a prediction takes the data as it is",
+        "test.transformer.raw.Foo": "no such transform is known here",
+    }
 
 
 def test_every_key_of_the_loaders_is_named(carried: Any) -> None:

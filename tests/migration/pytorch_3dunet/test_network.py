@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
+from torch.nn import functional
 
 from volseg_core.migration.pytorch_3dunet.network import carry_network
+from volseg_core.migration.settings import Settings, Transfer
 from volseg_core.registry import load_registry
 
 CATALOG = load_registry(builtin_only=True).catalog
@@ -70,6 +73,17 @@ def test_kinds_of_upsampling(carried: Any, name: str, theirs: str, ours: str) ->
     recipe, left, _ = carried(carry_network, {"name": name, "upsample": theirs})
     assert (recipe["model.upsample"], left) == (ours, {})
     assert ours in CATALOG.find("architecture", recipe["model.use"]).component.params["upsample"].choices
+
+
+def test_where_area_is_not_nearest_is_said() -> None:
+    transfer = Transfer()
+    carry_network(Settings({"name": "UNet3D", "upsample": "area"}, transfer), transfer)
+    (why,) = (item.why for item in transfer.choices if item.key == "model.upsample")
+    assert why.endswith("nearest where the size doubles exactly; where it does not, as of odd sizes, values differ")
+    for size, equal in ((6, True), (5, False)):
+        image = torch.arange(3.0).reshape(1, 1, 3, 1, 1)
+        area, nearest = (functional.interpolate(image, (size, 1, 1), mode=mode) for mode in ("area", "nearest"))
+        assert torch.equal(area, nearest) is equal
 
 
 def test_a_residual_network_whose_upsampling_is_set_joins_by_concatenation(carried: Any) -> None:

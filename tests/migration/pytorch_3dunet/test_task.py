@@ -27,13 +27,15 @@ def outputs(channels: int = 1, *, sigmoid: bool = True, segments: bool = True) -
     [
         (outputs(), "BCEDiceLoss", "binary", ("background", "foreground")),
         (outputs(), "", "binary", ("background", "foreground")),
-        (outputs(3), "BCEWithLogitsLoss", "multilabel", ("0", "1", "2")),
-        (outputs(3, sigmoid=False), "BCEWithLogitsLoss", "multilabel", ("0", "1", "2")),
+        (outputs(3), "BCEWithLogitsLoss", "multilabel", ("channel 0", "channel 1", "channel 2")),
+        (outputs(2, sigmoid=False), "BCEWithLogitsLoss", "multilabel", ("channel 0", "channel 1")),
         (outputs(3, sigmoid=False), "", "multiclass", ("0", "1", "2")),
-        (outputs(3, sigmoid=False), "DiceLoss", "multiclass", ("0", "1", "2")),
+        (outputs(2, sigmoid=False), "DiceLoss", "multilabel", ("channel 0", "channel 1")),
+        (outputs(2, sigmoid=False), "GeneralizedDiceLoss", "multilabel", ("channel 0", "channel 1")),
+        (outputs(1, sigmoid=False), "DiceLoss", "binary", ("background", "foreground")),
         (outputs(2), "CrossEntropyLoss", "multiclass", ("0", "1")),
-        (outputs(1, segments=False), "", "regression", ("0",)),
-        (outputs(2), "MSELoss", "regression", ("0", "1")),
+        (outputs(1, segments=False), "", "regression", ("channel 0",)),
+        (outputs(2), "MSELoss", "regression", ("channel 0", "channel 1")),
     ],
 )
 def test_tasks(found: Outputs, loss: str, task: str, names: tuple[str, ...]) -> None:
@@ -42,10 +44,27 @@ def test_tasks(found: Outputs, loss: str, task: str, names: tuple[str, ...]) -> 
     assert loss in LOSSES or not loss
 
 
+@pytest.mark.parametrize("loss", ["DiceLoss", "GeneralizedDiceLoss"])
+def test_a_loss_with_a_softmax_is_of_classes_whatever_the_prediction_has(loss: str) -> None:
+    decided = decide(outputs(3, sigmoid=True), loss, None, trained=False, softmax=True)
+    assert (decided.name, decided.names) == ("multiclass", ("0", "1", "2"))
+    assert f"({loss} with softmax; labels hold its id" in decided.why
+    assert decide(outputs(1), loss, None, trained=False, softmax=True).name == "binary"
+
+
+@pytest.mark.parametrize("loss", ["DiceLoss", "GeneralizedDiceLoss", ""])
+def test_a_target_of_channels_is_kept_whatever_activation_the_prediction_has(carried: Any, loss: str) -> None:
+    made, _ = labels(carried, {"name": "StandardLabelToBoundary", "foreground": True})
+    for trained in (True, False):
+        decided = decide(outputs(2, sigmoid=False), loss, made, trained=trained)
+        assert (decided.name, decided.made, decided.names) == ("multilabel", made, ("foreground", "boundary"))
+        assert decided.why.endswith("predictions there pass a softmax (final_sigmoid false)")
+
+
 def labels(carried: Any, *items: Any, dims: int = 3) -> tuple[Any, dict[str, str]]:
     """Return what a list of transforms of labels makes, and what is left of it."""
     _, left, made = carried(
-        lambda settings, transfer: made_of(transforms(settings, transfer, "label"), dims),
+        lambda settings, transfer: made_of(transforms(settings, transfer, "label"), transfer, dims),
         {"label": [*items, {"name": "ToTensor"}]},
     )
     return made, left
@@ -98,7 +117,7 @@ def maker(made: Any, dims: int = 3) -> Any:
 )  # fmt: skip
 def test_targets(carried: Any, item: dict[str, Any], use: str, names: tuple[str, ...]) -> None:
     made, left = labels(carried, item)
-    assert (made.target["use"], maker(made).names, made.channels) == (use, names, len(names))
+    assert (made.target["use"], maker(made).names, made.names) == (use, names, names)
     assert left == {}
 
 
@@ -117,7 +136,8 @@ def test_an_unknown_mode_is_named(carried: Any) -> None:
 def test_affinities_of_slices_have_no_z(carried: Any) -> None:
     made, _ = labels(carried, {"name": "LabelToAffinities", "offsets": [1, 3]}, dims=2)
     assert made.target["offsets"] == [[0, 1], [1, 0], [0, 3], [3, 0]]
-    assert len(maker(made, 2).names) == made.channels == 4
+    assert maker(made, 2).names == made.names
+    assert len(made.names) == 4
 
 
 CASES = {
@@ -141,7 +161,7 @@ def test_targets_are_the_arrays_of_pytorch_3dunet(carried: Any, number: int, fol
         ids, expected = arrays[case["input"]].astype(np.int32), arrays[case["expected"]]
     found = maker(made)(ids)
     known = ~np.isnan(found)
-    assert len(found) == made.channels
+    assert len(found) == len(made.names)
     np.testing.assert_array_equal(found[known], expected[: len(found)][known])
 
 
@@ -159,7 +179,7 @@ def test_a_target_that_trained_outputs_do_not_have_is_named(carried: Any) -> Non
     trained = decide(outputs(3), "BCEDiceLoss", made, trained=True)
     recipe, left, _ = carried(lambda _, transfer: carry_task(trained, made, transfer), {})
     assert recipe == {"task": "multilabel"}
-    assert trained.names == ("0", "1", "2")
+    assert trained.names == ("channel 0", "channel 1", "channel 2")
     assert "the outputs of this network are not those of target" in left["target boundaries"]
 
 
@@ -177,9 +197,17 @@ def test_offsets_that_are_none_make_no_target(carried: Any) -> None:
 
 
 def test_ids_that_transforms_ignore(carried: Any) -> None:
-    content = {"label": [{"name": "StandardLabelToBoundary", "ignore_index": 0}, {"name": "Relabel"}]}
+    content = {"label": [{"name": "Relabel"}, {"name": "StandardLabelToBoundary", "ignore_index": 0}]}
     _, _, found = carried(lambda settings, transfer: transforms(settings, transfer, "label"), content)
-    assert ignored_ids(found) == [0]
+    assert ignored_ids(found) == {"label.StandardLabelToBoundary.ignore_index": 0}
+    assert ignored_ids({}) == {}
+
+
+def test_a_second_target_is_named(carried: Any) -> None:
+    affinities = {"name": "LabelToAffinities", "offsets": [1]}
+    made, left = labels(carried, affinities, {"name": "StandardLabelToBoundary", "mode": "inner"})
+    assert made.target["use"] == "affinities"
+    assert left == {"label.StandardLabelToBoundary": "one target is made of labels: that of LabelToAffinities"}
 
 
 @pytest.mark.parametrize("content", ["RandomFlip", [1], {"name": "RandomFlip"}])

@@ -108,6 +108,13 @@ def test_an_epoch_ends_with_a_validation(carried: Any, content: dict[str, Any], 
     )
 
 
+@pytest.mark.parametrize("key", ["max_num_epochs", "epochs"])
+def test_the_limit_that_comes_first_there_is_named(carried: Any, key: str) -> None:
+    recipe, left, _ = carried(carry_trainer, {"iters": 1000, "validate_after_iters": 100, key: 2})
+    assert recipe == {"train.steps": 100, "train.epochs": 10}
+    assert "there the training ends too once all patches were seen that often, whichever comes first" in left[key]
+
+
 def test_the_rest_of_the_trainer_is_named(carried: Any) -> None:
     content = {"checkpoint_dir": "here", "resume": None, "skip_train_validation": True, "max_val_image": 3}
     _, left, _ = carried(carry_trainer, content)

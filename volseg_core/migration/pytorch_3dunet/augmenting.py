@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.migration.pytorch_3dunet.transforms import INTENSITIES
+from volseg_core.migration.pytorch_3dunet.transforms import INTENSITIES, leave_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,16 +118,31 @@ _IGNORED = {"random_state": "it is drawn anew for every window"}
 
 
 def carry_normalisation(found: Mapping[str, Settings], transfer: Transfer, *, whole: bool) -> None:
-    """Carry the first rule of normalisation; ``whole``: its statistics are those of the volume there too."""
+    """Carry the rule of normalisation that decides; ``whole``: its statistics are those of the volume there too."""
     there = "of the whole volume, as with global_normalization" if whole else "of the whole volume, there of each patch"
-    for name, rule in _RULES.items():
-        if name in found:
-            value, note = rule(found[name])
-            transfer.carry("data.normalise", value, f"{name}{note}: statistics {there}, and each channel has its own")
-            found[name].leave(("eps", "channelwise"), "each channel has its own statistics")
-            found[name].leave_the_rest({}, f"{name} has no such parameter, here or there")
-            return
-    transfer.carry("data.normalise", {"kind": "none", "clip": [0, 100]}, "no transform normalises")
+    chosen = _deciding(found)
+    if chosen is None:
+        transfer.carry("data.normalise", {"kind": "none", "clip": [0, 100]}, "no transform normalises")
+        return
+    for name in found:
+        if name in _RULES and name != chosen:
+            leave_whole(found[name], transfer, f"intensities are normalised once, as {chosen} does")
+    value, note = _RULES[chosen](found[chosen])
+    transfer.carry("data.normalise", value, f"{chosen}{note}: statistics {there}, and each channel has its own")
+    found[chosen].leave(("eps", "channelwise"), "each channel has its own statistics")
+    found[chosen].leave_the_rest({}, f"{chosen} has no such parameter, here or there")
+
+
+def _deciding(found: Mapping[str, Settings]) -> str | None:
+    """Return the last rule of a list, which rescales what those before it made, or None.
+
+    Limits that Normalize gives to what another rule made are none of the raw data: that other rule decides then.
+    """
+    rules = [name for name in found if name in _RULES]
+    if len(rules) > 1 and rules[-1] == "Normalize":
+        limits = [found["Normalize"].take(key) for key in ("min_value", "max_value")]
+        return rules[-2] if limits != [None, None] else rules[-1]
+    return rules[-1] if rules else None
 
 
 def _standardise(settings: Settings) -> tuple[dict[str, Any], str]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from volseg_core.migration.imported import Imported, Output
 from volseg_core.migration.pytorch_3dunet.loading import carry_loaders
-from volseg_core.migration.pytorch_3dunet.losses import carry_loss, carry_metric
+from volseg_core.migration.pytorch_3dunet.losses import carry_loss, carry_metric, has_softmax
 from volseg_core.migration.pytorch_3dunet.network import Outputs, carry_network
+from volseg_core.migration.pytorch_3dunet.sampling import carry_sampler
 from volseg_core.migration.pytorch_3dunet.task import Task, carry_task, decide
 from volseg_core.migration.pytorch_3dunet.training import (
     carry_general,
@@ -18,6 +19,7 @@ from volseg_core.migration.pytorch_3dunet.training import (
 from volseg_core.migration.settings import Settings, Transfer, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from volseg_core.recipe import Recipe
@@ -69,16 +71,17 @@ def carry_config(settings: Settings, transfer: Transfer, *, trained: bool) -> tu
     carry_general(settings, transfer)
     labels = carry_loaders(settings.section("loaders"), transfer, outputs.dims)
     loss = settings.section("loss")
-    task = decide(outputs, loss.word("name"), labels.made, trained=trained)
+    task = decide(outputs, loss.word("name"), labels.made, trained=trained, softmax=has_softmax(loss))
     carry_task(task, labels.made, transfer)
-    ids, ignored = {-1, *labels.ignored}, loss.whole("ignore_index", -100)
-    if ignored is not None:
-        ids.add(ignored)
-    if ids != {-1}:
-        transfer.carry("data.ignore", sorted(ids), "ignore_index; such voxels have no part in the value of a loss")
+    if labels.slices is not None:
+        carry_sampler(labels.slices, transfer, outputs.dims, ids=task.of_ids)
+    ignored, number = dict(labels.ignored), loss.whole("ignore_index", -100)
+    if number is not None:
+        ignored["loss.ignore_index"] = number
+    _carry_ignored(ignored, task, transfer)
     if "trainer" in settings:
         carry_loss(loss, transfer)
-        carry_metric(settings.section("eval_metric"), transfer, task.name)
+        carry_metric(settings.section("eval_metric"), transfer, task)
         carry_optimizer(settings.section("optimizer"), transfer)
         carry_schedule(settings.section("lr_scheduler"), transfer)
         carry_trainer(settings.section("trainer"), transfer)
@@ -88,3 +91,13 @@ def carry_config(settings: Settings, transfer: Transfer, *, trained: bool) -> tu
     settings.section("predictor").leave_the_rest(_PREDICTOR, _UNKNOWN)
     settings.leave_the_rest({}, _UNKNOWN)
     return outputs, task
+
+
+def _carry_ignored(found: Mapping[str, int], task: Task, transfer: Transfer) -> None:
+    """Carry the ids that are ignored, by the key that says so; values of a regression are all learnt."""
+    ids = {-1, *found.values()}
+    if found and task.name == "regression":
+        why = "a regression learns every number of its labels, data.ignore or not; write NaN where there is no value"
+        transfer.leave(tuple(found), why)
+    elif ids != {-1}:
+        transfer.carry("data.ignore", sorted(ids), "ignore_index; such voxels have no part in the value of a loss")

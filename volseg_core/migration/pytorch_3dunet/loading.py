@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.migration.pytorch_3dunet.augmenting import carry_augmentation, carry_normalisation, plane_turns
+from volseg_core.migration.pytorch_3dunet.sampling import SLICES, lengths
 from volseg_core.migration.pytorch_3dunet.transforms import (
     GEOMETRY,
     INTENSITIES,
@@ -16,12 +17,13 @@ from volseg_core.migration.pytorch_3dunet.transforms import (
     Made,
     ignored_ids,
     leave_unknown,
+    leave_whole,
     made_of,
     transforms,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from volseg_core.migration.settings import Settings, Transfer
 
@@ -36,31 +38,28 @@ _REASONS = {
     "mirror_padding": "volumes are mirrored at their faces as far as windows reach",
     "data_augmentation": "the transforms of the training say what is done",
 }
-_SLICES = {
-    "name": "windows are drawn at random in the training, and tile what is held out",
-    "stride_shape": "windows are drawn at random in the training, and tile what is held out",
-    "threshold": "windows lie anywhere with a label; see data.sampler for rare classes",
-    "slack_acceptance": "windows lie anywhere with a label; see data.sampler for rare classes",
-    "skip_shape_check": "every size works that the network takes",
-    "halo_shape": "it counts for predictions",
-}
 _PARAMETERS = {
-    **dict.fromkeys(("expand_dims", "dtype", "normalize"), "shapes and types follow from the task"),
+    **dict.fromkeys(("expand_dims", "dtype"), "shapes and types follow from the task"),
+    "normalize": "intensities are normalised once, by data.normalise",
     **dict.fromkeys(("centered", "size"), "windows are drawn at random in the training"),
     **dict.fromkeys(("append_label", "append_original"), "metrics of objects are given the labels themselves"),
-    **dict.fromkeys(("run_cc", "ignore_label"), "ids are numbers of objects as they stand"),
 }
 """Parameters of transforms that need nothing here."""
+_KNOWN = (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN, *MAKERS)
 _NOT_THERE = "no key of pytorch-3dunet's {}"
 _SAME = "validation normalises as the training does, without augmentation"
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the loaders say of labels: what is made of them, and ids that are ignored."""
+    """What the loaders say of labels: what is made of them, which ids are ignored, by the key that says so.
+
+    ``slices`` are the settings of the patches of a training, which depend on what labels are.
+    """
 
     made: Made | None
-    ignored: Sequence[int]
+    ignored: Mapping[str, int]
+    slices: Settings | None
 
 
 def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
@@ -79,11 +78,11 @@ def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
     images = settings.word("dataset") == _IMAGES
     whole = settings.flag("global_normalization")
     scale = settings.number("random_scale", lambda value: value >= 0) or 0
-    made, ignored = None, list[int]()
+    found = Labels(None, {}, None)
     if trains:
         phase = settings.section("train")
         _files(phase, transfer, "data", None if images else (raw, label))
-        made, ignored = _training(phase, transfer, dims, scaled=scale > 0, whole=whole)
+        found = _training(phase, transfer, dims, scaled=scale > 0, whole=whole)
         phase.leave_the_rest({}, _NOT_THERE.format("loaders"))
     if "val" in settings:
         phase = settings.section("val")
@@ -94,7 +93,7 @@ def carry_loaders(settings: Settings, transfer: Transfer, dims: int) -> Labels:
         _testing(settings.section("test"), transfer, dims, normalise=not trains, whole=whole)
     settings.leave("dataset", _REASONS["dataset"])
     settings.leave_the_rest(_REASONS, _NOT_THERE.format("loaders"))
-    return Labels(made, ignored)
+    return found
 
 
 def _files(phase: Settings, transfer: Transfer, block: str, inner: tuple[str, str] | None) -> None:
@@ -115,35 +114,35 @@ def _files(phase: Settings, transfer: Transfer, block: str, inner: tuple[str, st
     transfer.carry(labels, [path + label for path in found], "the same files, with label_internal_path")
 
 
-def _training(
-    phase: Settings, transfer: Transfer, dims: int, *, scaled: bool, whole: bool
-) -> tuple[Made | None, list[int]]:
+def _training(phase: Settings, transfer: Transfer, dims: int, *, scaled: bool, whole: bool) -> Labels:
     slices, lists = phase.section("slice_builder"), phase.section("transformer")
     raw, labels = (transforms(lists, transfer, key) for key in ("raw", "label"))
     window = slices.take("patch_shape")
-    if window is None and "CropToFixed" in raw:
-        window = raw["CropToFixed"].take("size")
+    if "CropToFixed" in raw and window is not None:
+        leave_whole(raw["CropToFixed"], transfer, "windows are as large as patch_shape says")
+    elif "CropToFixed" in raw:
+        window = raw["CropToFixed"].take("size", default=[256, 256])
     _window(transfer, "data.window", window, dims, f"{slices.prefix}patch_shape")
-    slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
     axes = "z" if dims == 2 or plane_turns(raw) else "zyx"  # noqa: PLR2004  (slices)
     turned = "slices lie along z alone there" if dims == 2 else "which directions RandomRotate turns into one another"  # noqa: PLR2004
     transfer.carry("data.axes", axes, turned)
-    transfer.carry("data.sampler", "uniform", "every patch counts alike there; 'balanced' finds rare classes")
     carry_normalisation(raw, transfer, whole=whole)
     carry_augmentation(raw, transfer, scaled=scaled)
     leave_unknown(raw, transfer, (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN))
     leave_unknown(labels, transfer, (*GEOMETRY, *PLAIN, *MAKERS))
-    made, ignored = made_of(labels, dims), ignored_ids(labels)
-    _name_the_rest(raw, labels)
+    made, ignored = made_of(labels, transfer, dims), ignored_ids(labels)
+    _name_the_rest(raw, labels, transfer)
     lists.leave("weight", _REASONS["weight_internal_path"])
     lists.leave_the_rest({}, _NOT_THERE.format("transformer"))
-    return made, ignored
+    return Labels(made, ignored, slices)
 
 
-def _name_the_rest(raw: Mapping[str, Settings], labels: Mapping[str, Settings]) -> None:
-    """Name parameters of transforms that nothing was made of."""
+def _name_the_rest(raw: Mapping[str, Settings], labels: Mapping[str, Settings], transfer: Transfer) -> None:
+    """Name parameters of transforms that nothing was made of, and what moves labels alone."""
     for name, settings in labels.items():
-        if name in GEOMETRY:
+        if name in GEOMETRY and name not in raw:
+            leave_whole(settings, transfer, "labels move as the raw data does, which has no such transform")
+        elif name in GEOMETRY:
             settings.leave(tuple(settings.remaining()), "labels move as the raw data does, by the nearest voxel")
     for settings in (*raw.values(), *labels.values()):
         settings.leave_the_rest(_PARAMETERS, "the transform has no such parameter, here or there")
@@ -152,12 +151,12 @@ def _name_the_rest(raw: Mapping[str, Settings], labels: Mapping[str, Settings]) 
 def _validation(phase: Settings, transfer: Transfer) -> None:
     slices, lists = phase.section("slice_builder"), phase.section("transformer")
     slices.leave("patch_shape", "windows are those of the training")
-    slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
+    slices.leave_the_rest(SLICES, _NOT_THERE.format("slice_builder"))
     for key in ("raw", "label"):
         found = transforms(lists, transfer, key)
-        leave_unknown(found, transfer, (*GEOMETRY, *INTENSITIES, *NORMALISERS, *PLAIN, *MAKERS))
-        for settings in found.values():
-            settings.leave(tuple(settings.remaining()), _SAME)
+        for name in [name for name in found if name in _KNOWN]:
+            leave_whole(found.pop(name), transfer, _SAME)
+        leave_unknown(found, transfer, _KNOWN)
     lists.leave("weight", _REASONS["weight_internal_path"])
     lists.leave_the_rest({}, _NOT_THERE.format("transformer"))
 
@@ -169,16 +168,20 @@ def _testing(phase: Settings, transfer: Transfer, dims: int, *, normalise: bool,
     raw = transforms(lists, transfer, "raw")
     if normalise:
         carry_normalisation(raw, transfer, whole=whole)
-    leave_unknown(raw, transfer, (*NORMALISERS, *PLAIN))
-    for settings in raw.values():
-        settings.leave_the_rest(_PARAMETERS, "a prediction normalises as the training does")
+    for name, settings in raw.items():
+        if name in NORMALISERS and not normalise:
+            leave_whole(settings, transfer, "a prediction normalises as the training does")
+        elif name in (*GEOMETRY, *INTENSITIES):
+            leave_whole(settings, transfer, "a prediction takes the data as it is")
+        settings.leave_the_rest(_PARAMETERS, "the transform has no such parameter, here or there")
+    leave_unknown(raw, transfer, _KNOWN)
     lists.leave_the_rest({}, "a prediction needs no labels")
     phase.leave_the_rest({}, _NOT_THERE.format("loaders"))
 
 
 def _tiles(slices: Settings, transfer: Transfer, dims: int) -> None:
     """Carry the windows of a prediction: patches with their halo, as far apart as the strides."""
-    patch, stride, halo = (_lengths(slices.take(key), dims) for key in ("patch_shape", "stride_shape", "halo_shape"))
+    patch, stride, halo = (lengths(slices.take(key), dims) for key in ("patch_shape", "stride_shape", "halo_shape"))
     if patch:
         window = [size + 2 * around for size, around in zip(patch, halo or [0] * dims, strict=True)]
         transfer.carry("predict.window", window, "patch_shape, with the halo on both sides")
@@ -187,19 +190,12 @@ def _tiles(slices: Settings, transfer: Transfer, dims: int) -> None:
             why = "stride_shape; windows are blended, where there the last one counts"
             transfer.carry("predict.overlap", round(overlap, 4), why)
     slices.leave("name", "windows tile the volume")
-    slices.leave_the_rest(_SLICES, _NOT_THERE.format("slice_builder"))
+    slices.leave_the_rest(SLICES, _NOT_THERE.format("slice_builder"))
 
 
 def _window(transfer: Transfer, key: str, value: Any, dims: int, why: str) -> None:
-    lengths = _lengths(value, dims)
-    if lengths:
-        transfer.carry(key, lengths, why)
+    shape = lengths(value, dims)
+    if shape:
+        transfer.carry(key, shape, why)
     elif value is not None:
         transfer.leave(why, f"{value!r} is no shape of {dims} dimensions")
-
-
-def _lengths(value: Any, dims: int) -> list[int]:
-    """Return a shape (z, y, x), or of a slice (y, x); nothing where it is none."""
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, int) and item >= 0 for item in value):
-        return []
-    return list(value[-dims:]) if len(value) >= dims else []

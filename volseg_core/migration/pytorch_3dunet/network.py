@@ -108,7 +108,7 @@ def _upsampling(settings: Settings, transfer: Transfer, network: Network) -> Non
         return
     why = f"model.upsample {value}"
     if value == "area":
-        why += ", which is the same at twice the size"
+        why += ", which is nearest where the size doubles exactly; where it does not, as of odd sizes, values differ"
     elif ours != value:
         why += f", which in {network.dims}D is {ours}"
     transfer.carry("model.upsample", ours, why)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from volseg_core.migration.pytorch_3dunet.vocabulary import CROSS_ENTROPIES, REGRESSIONS, SIGMOIDS
+from volseg_core.tasks import CLASS_TASKS
 
 if TYPE_CHECKING:
     from volseg_core.migration.pytorch_3dunet.network import Outputs
@@ -17,32 +18,43 @@ _BINARY = ("background", "foreground")
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its name here, why it is that, and the names of its classes, or of channels that no target names."""
+    """A task: its name here, why it is that, and the names of its classes or channels."""
 
     name: str
     why: str
     names: tuple[str, ...]
     made: Made | None = None
 
+    @property
+    def of_ids(self) -> bool:
+        """Whether labels are ids, of classes or of objects that a target is made of."""
+        return self.made is not None or self.name in CLASS_TASKS
 
-def decide(outputs: Outputs, loss: str, made: Made | None, *, trained: bool) -> Task:
+
+def decide(outputs: Outputs, loss: str, made: Made | None, *, trained: bool, softmax: bool = False) -> Task:
     """Return the task of outputs that were trained with ``loss`` on labels, or on what was ``made`` of them.
 
-    Where weights are ``trained``, a target of another number of channels is not theirs.
+    ``softmax``: the loss takes its probabilities that way. Where weights are ``trained``, a target of another number of
+    channels is not theirs.
     """
     channels = outputs.channels
-    numbers = tuple(map(str, range(channels)))
+    numbers, unnamed = tuple(map(str, range(channels))), tuple(f"channel {number}" for number in range(channels))
     if loss in REGRESSIONS or not outputs.segments:
         sigmoid = "; predictions there pass a sigmoid, here they do not" if outputs.segments else ""
-        return Task("regression", f"{loss or 'is_segmentation false'}: raw values{sigmoid}", numbers)
-    if channels > 1 and (loss in CROSS_ENTROPIES or (not outputs.sigmoid and loss not in SIGMOIDS)):
-        said = loss if loss in CROSS_ENTROPIES else "final_sigmoid false"
+        return Task("regression", f"{loss or 'is_segmentation false'}: raw values{sigmoid}", unnamed)
+    if channels > 1 and (loss in CROSS_ENTROPIES or softmax):
+        said = loss if loss in CROSS_ENTROPIES else f"{loss} with softmax; labels hold its id, not a channel for each"
         return Task("multiclass", f"{channels} classes, of which each voxel has one ({said})", numbers)
-    if made is not None and not (trained and made.channels != channels):
-        return Task("multilabel", f"channels that are made of the labels, each with a sigmoid ({loss})", numbers, made)
+    fits = made is not None and not (trained and len(made.names) != channels)
+    if channels > 1 and not outputs.sigmoid and not fits and loss not in SIGMOIDS:
+        return Task("multiclass", f"{channels} classes, of which each voxel has one (final_sigmoid false)", numbers)
+    apart = "" if outputs.sigmoid else "; predictions there pass a softmax (final_sigmoid false)"
+    if made is not None and fits:
+        why = f"channels that are made of the labels, each with a sigmoid ({loss}){apart}"
+        return Task("multilabel", why, made.names, made)
     if channels > 1 or made is not None:
-        return Task("multilabel", f"{channels} channels, each with a sigmoid", numbers)
-    return Task("binary", "one channel with a sigmoid: foreground or not", _BINARY)
+        return Task("multilabel", f"{channels} channels, each with a sigmoid{apart}", unnamed)
+    return Task("binary", f"one channel with a sigmoid: foreground or not{apart}", _BINARY)
 
 
 def carry_task(task: Task, made: Made | None, transfer: Transfer) -> None:
@@ -55,5 +67,5 @@ def carry_task(task: Task, made: Made | None, transfer: Transfer) -> None:
             f"{made.why}; the labels must hold that themselves, for the outputs of this network are not those of target"
         )
         transfer.leave(f"target {made.target['use']}", why)
-    if task.name in ("multiclass", "binary"):
+    if task.name in CLASS_TASKS:
         transfer.carry("classes", list(task.names), "ids 0, 1, ... of the labels; give them names that mean something")

@@ -30,9 +30,13 @@ _UNUSABLE = {
 }
 _RATE, _VALIDATE = 1e-3, 200
 """Their defaults: learning rate, iterations from one validation to the next."""
+_FIRST = (
+    "the iterations decide here; there the training ends too once all patches were seen that often, whichever comes "
+    "first: lower train.epochs where that is sooner"
+)
 _TRAINER = {
-    "max_num_epochs": "the iterations decide; an epoch here is what lies between two validations",
-    "epochs": "the iterations decide; an epoch here is what lies between two validations",
+    "max_num_epochs": _FIRST,
+    "epochs": _FIRST,
     "checkpoint_dir": "volseg train -o names the folder of a run",
     "resume": "volseg train --resume goes on with a run",
     "pre_trained": "volseg train --from starts from weights, those of the import too",

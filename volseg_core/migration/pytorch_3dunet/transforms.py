@@ -22,23 +22,27 @@ INTENSITIES = (
     "GaussianBlur3D",
 )
 NORMALISERS = ("Standardize", "PercentileNormalizer", "Normalize")
-PLAIN = ("ToTensor", "LabelToTensor", "Identity", "Relabel", "RgbToLabel")
-"""Transforms that have no effect of their own here."""
+PLAIN = ("ToTensor", "LabelToTensor", "Identity")
+"""Transforms that change nothing but shapes and types."""
+_OF_IDS = {
+    "Relabel": "ids of objects are taken as they stand: objects apart that share an id stay one object",
+    "RgbToLabel": "labels are ids; convert files whose colours are ids",
+}
 _CONNECTIVITY = {"connectivity": 2}
 _KNOWN_MODES = ("thick", "inner", "outer")
 
 
 @dataclass(frozen=True)
 class Made:
-    """What labels become: the target component, how many channels it makes, and what is to be known about it."""
+    """What labels become: the target component, the names of its channels, and what is to be known about it."""
 
     target: Mapping[str, Any]
-    channels: int
+    names: tuple[str, ...]
     why: str
 
 
 def transforms(settings: Settings, transfer: Transfer, key: str) -> dict[str, Settings]:
-    """Return the transforms of the list ``key`` by name, each as settings of its own; of two the last counts."""
+    """Return the transforms of the list ``key`` in its order, each as settings of its own; of two the last counts."""
     content = settings.take(key)
     if content is None:
         return {}
@@ -51,29 +55,43 @@ def transforms(settings: Settings, transfer: Transfer, key: str) -> dict[str, Se
         prefix = f"{settings.prefix}{key}.{name}"
         if name in found:
             transfer.leave(prefix, "stands twice; the last one counts")
+            del found[name]
         rest = {str(inner): value for inner, value in item.items() if inner != "name"}
         found[name] = Settings(rest, transfer, f"{prefix}.")
     return found
 
 
+def leave_whole(settings: Settings, transfer: Transfer, why: str) -> None:
+    """Name a transform that is not carried, once for all of its parameters."""
+    transfer.leave(settings.prefix.rstrip("."), why)
+    for key in settings.remaining():
+        settings.take(key)
+
+
 def leave_unknown(found: Mapping[str, Settings], transfer: Transfer, known: tuple[str, ...]) -> None:
     """Name transforms that are none of ``known``."""
     for name, settings in found.items():
-        if name not in known:
+        if name in _OF_IDS:
+            leave_whole(settings, transfer, _OF_IDS[name])
+        elif name not in known:
             hint = did_you_mean(name, known)
-            transfer.leave(settings.prefix.rstrip("."), f"no such transform is known here. {hint}".rstrip(" ."))
+            leave_whole(settings, transfer, f"no such transform is known here. {hint}".rstrip(" ."))
 
 
-def made_of(found: Mapping[str, Settings], dims: int) -> Made | None:
-    """Return what the transforms of labels make, None where the labels stay as they are."""
-    made = next((make(found[name], dims) for name, make in MAKERS.items() if name in found), None)
-    return made if made is not None and made.channels else None
+def made_of(found: Mapping[str, Settings], transfer: Transfer, dims: int) -> Made | None:
+    """Return what the first transform of labels that makes a target makes, None where labels stay as they are."""
+    makers = [name for name in found if name in MAKERS]
+    for name in makers[1:]:
+        leave_whole(found[name], transfer, f"one target is made of labels: that of {makers[0]}")
+    made = MAKERS[makers[0]](found[makers[0]], dims) if makers else None
+    return made if made is not None and made.names else None
 
 
-def ignored_ids(found: Mapping[str, Settings]) -> list[int]:
-    """Return the ids that the transforms of labels ignore."""
-    values = [found[name].whole("ignore_index", -1) for name in MAKERS if name in found]
-    return [value for value in values if value is not None]
+def ignored_ids(found: Mapping[str, Settings]) -> dict[str, int]:
+    """Return the id that the transform of labels which makes a target ignores, by the key that says so."""
+    maker = next((settings for name, settings in found.items() if name in MAKERS), None)
+    value = None if maker is None else maker.whole("ignore_index", -1)
+    return {} if maker is None or value is None else {f"{maker.prefix}ignore_index": value}
 
 
 def _boundaries(settings: Settings, _: int) -> Made:
@@ -86,7 +104,7 @@ def _boundaries(settings: Settings, _: int) -> Made:
 
 def _rims(mode: str, *, foreground: bool, why: str) -> Made:
     target = {"use": "boundaries", "mode": mode, **_CONNECTIVITY} | ({"foreground": True} if foreground else {})
-    return Made(target, 1 + foreground, why)
+    return Made(target, ("foreground", "boundary") if foreground else ("boundary",), why)
 
 
 def _mask(settings: Settings, _: int) -> Made:
@@ -94,7 +112,7 @@ def _mask(settings: Settings, _: int) -> Made:
         settings.leave("cross_entropy", "foreground and boundary are channels of their own")
         return _rims("outer", foreground=True, why="BlobsToMask with the boundary: foreground and outer boundaries")
     settings.leave("cross_entropy", "without effect: there is no boundary")
-    return Made({"use": "foreground"}, 1, "BlobsToMask: all objects are foreground")
+    return Made({"use": "foreground"}, ("foreground",), "BlobsToMask: all objects are foreground")
 
 
 def _random_boundaries(settings: Settings, _: int) -> Made:
@@ -116,13 +134,13 @@ def _z_affinities(settings: Settings, _: int) -> Made:
 def _boundaries_and_affinities(settings: Settings, dims: int) -> Made:
     steps = _steps(_offsets(settings, "xy_offsets"), _offsets(settings, "z_offsets"), dims)
     settings.leave(("mode", "foreground"), "the boundary before affinities is thick, without the foreground")
-    return _differences(steps, "LabelToBoundaryAndAffinities", channel="boundary", **_CONNECTIVITY)
+    return _differences(steps, "LabelToBoundaryAndAffinities", before="boundary", **_CONNECTIVITY)
 
 
 def _mask_and_affinities(settings: Settings, dims: int) -> Made:
     steps = _steps(_offsets(settings, "xy_offsets"), _offsets(settings, "z_offsets"), dims)
     settings.leave("background", "the background is id 0")
-    return _differences(steps, "LabelToMaskAndAffinities", channel="foreground")
+    return _differences(steps, "LabelToMaskAndAffinities", before="foreground")
 
 
 def _offsets(settings: Settings, key: str) -> list[int]:
@@ -142,13 +160,19 @@ def _steps(lengths: list[int], depths: list[int], dims: int) -> list[list[int]]:
     return [step[-dims:] for step in steps if any(step[-dims:])]
 
 
-def _differences(steps: list[list[int]], name: str, *, grouped: int = 1, **more: Any) -> Made:
-    """Return a channel for each step or group of steps, in which 1 means different ids, the background being one."""
+def _differences(steps: list[list[int]], name: str, *, grouped: int = 1, before: str = "", **more: Any) -> Made:
+    """Return a channel for each step or group of steps, in which 1 means different ids, the background being one.
+
+    ``before`` names a channel before them.
+    """
     if grouped == 1:
         steps = [step for number, step in enumerate(steps) if step not in steps[:number]]
     options = {"values": "different", "placed": "middle", "background": True, **more}
-    target = {"use": "affinities", "offsets": steps, **options} | ({"grouped": grouped} if grouped > 1 else {})
-    return Made(target, len(steps) // grouped + ("channel" in more) if steps else 0, f"{name}: 1 where ids differ")
+    options |= ({"channel": before} if before else {}) | ({"grouped": grouped} if grouped > 1 else {})
+    groups = [steps[start : start + grouped] for start in range(0, len(steps), grouped)]
+    each = [f"difference {', '.join(' '.join(map(str, step)) for step in group)}" for group in groups]
+    names = ((before, *each) if before else tuple(each)) if steps else ()
+    return Made({"use": "affinities", "offsets": steps, **options}, names, f"{name}: 1 where ids differ")
 
 
 MAKERS: dict[str, Callable[[Settings, int], Made]] = {

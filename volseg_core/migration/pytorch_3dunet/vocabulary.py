@@ -46,21 +46,42 @@ class Translation:
     why: str = "the same"
     tasks: tuple[str, ...] = ()
     """Tasks that they serve; empty where the task follows from them."""
+    fault: str = ""
+    """A fault of theirs that is kept, so that values are equal, and what to delete for the sound form."""
 
 
 CROSS_ENTROPIES = ("CrossEntropyLoss", "WeightedCrossEntropyLoss", "PixelWiseCrossEntropyLoss")
 """Losses of class indices, whatever activation the prediction has."""
-SIGMOIDS = ("BCEWithLogitsLoss", "BCEDiceLoss")
-"""Losses of channels that do not exclude one another."""
+NORMALISED = ("DiceLoss", "GeneralizedDiceLoss")
+"""Losses whose key normalization says how outputs become probabilities: a sigmoid each, unless it says otherwise."""
+SIGMOIDS = ("BCEWithLogitsLoss", "BCEDiceLoss", *NORMALISED)
+"""Losses of channels with a sigmoid each, whatever activation the prediction has."""
 REGRESSIONS = ("MSELoss", "L1Loss", "SmoothL1Loss", "WeightedSmoothL1Loss")
 """Losses of raw values."""
 
 _DICE = {"squared": True, "smooth": 0, "absent": "count"}
+_EMPTY = (
+    "For equal values a fault of theirs is kept: a channel without a voxel in the batch costs 1, even where the "
+    "prediction is perfect; delete smooth: 0 and absent: count for the sound form"
+)
+_RULED = (
+    "For equal values a fault of theirs is kept: a channel without a voxel in the batch rules the loss, which is then "
+    "near 1 even where the prediction is nearly perfect; delete absent: count for the sound form"
+)
+UNSCALED = (
+    "Another is kept: each Dice is multiplied by its weight, and their sum is not divided by the weights, so that the "
+    "loss can be negative; delete scale_weights: false for the sound form"
+)
+"""The fault of a Dice with weights."""
 LOSSES = {
     "BCEWithLogitsLoss": Translation((Term("bce", keys={"pos_weight": "pos_weight"}),)),
-    "BCEDiceLoss": Translation((Term("bce"), Term("dice", _DICE, weight="alpha")), "their sum, alpha weighing Dice"),
-    "DiceLoss": Translation((Term("dice", _DICE, keys={"weight": "weights"}),), "squares in the denominator, as there"),
-    "GeneralizedDiceLoss": Translation((Term("generalised-dice", {"absent": "count"}),)),
+    "BCEDiceLoss": Translation(
+        (Term("bce"), Term("dice", _DICE, weight="alpha")), "their sum, alpha weighing Dice", fault=_EMPTY
+    ),
+    "DiceLoss": Translation(
+        (Term("dice", _DICE, keys={"weight": "weights"}),), "squares in the denominator, as there", fault=_EMPTY
+    ),
+    "GeneralizedDiceLoss": Translation((Term("generalised-dice", {"absent": "count"}),), fault=_RULED),
     "CrossEntropyLoss": Translation((Term("cross-entropy", keys={"weight": "weights"}),)),
     "WeightedCrossEntropyLoss": Translation((Term("weighted-cross-entropy"),)),
     "PixelWiseCrossEntropyLoss": Translation(
@@ -80,8 +101,6 @@ _MEASURED = "the mean over all that is held out, where there it is the mean over
 _CHOSEN = "at one threshold, where there the best of several is taken, which the truth of each patch chooses"
 _CHANNELS, _VALUES, _CLASSES = ("multilabel",), ("regression",), ("multiclass", "binary")
 _SIZE = {"min_instance_size": "min_size"}
-_BLOBS = {"channels": ["foreground"], "inside": ["foreground"]}
-_PART = {"channels": ["boundary"], "foreground": "foreground"}
 METRICS = {
     "DiceCoefficient": [Translation((Term("soft-dice"),), _MEASURED, (*_CLASSES, *_CHANNELS))],
     "MeanIoU": [
@@ -92,11 +111,11 @@ METRICS = {
     "BoundaryAdaptedRandError": [Translation((Term("boundary-adapted-rand"),), _CHOSEN, _CHANNELS)],
     "GenericAdaptedRandError": [Translation((Term("boundary-adapted-rand"),), _CHOSEN, _CHANNELS)],
     "BlobsAveragePrecision": [
-        Translation((Term("boundary-average-precision", _BLOBS, _SIZE),), _CHOSEN, _CHANNELS),
+        Translation((Term("boundary-average-precision", keys=_SIZE),), _CHOSEN, _CHANNELS),
         Translation((Term("average-precision", keys=_SIZE),), _CHOSEN, _CLASSES),
     ],
     "BlobsBoundaryAveragePrecision": [
-        Translation((Term("boundary-average-precision", _PART, _SIZE),), _CHOSEN, _CHANNELS)
+        Translation((Term("boundary-average-precision", keys=_SIZE),), _CHOSEN, _CHANNELS)
     ],
     "BoundaryAveragePrecision": [Translation((Term("boundary-average-precision", keys=_SIZE),), _CHOSEN, _CHANNELS)],
     "PSNR": [Translation((Term("psnr"),), _MEASURED, _VALUES)],
