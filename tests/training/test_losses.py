@@ -14,7 +14,7 @@ from volseg_core.model import HeadSpec, ModelSpec
 from volseg_core.recipe import ComponentUse
 from volseg_core.recipe.assembled import Head
 from volseg_core.recipe.blocks import NamedHeadBlock
-from volseg_core.training.losses import SumOfHeads, WeightedLoss, supervised
+from volseg_core.training.losses import SumOfHeads, WeightedLoss, output_weights, supervised
 from volseg_core.training.targets import predicted_class, to_target
 from volseg_core.volume import ClassMap, ClassName, Normalisation, SizeRule
 
@@ -130,13 +130,14 @@ TRUTH = [torch.zeros(2, 1, 4, 4), torch.ones(2, 2, 4, 4)]
 
 
 def test_each_head_is_judged_on_its_channels_and_weighs():
-    total, parts = sum_of(of_task("regression", 1, "a"), of_task("regression", 2, "b"), weights=(2, 0.5))(
+    total, told, parts = sum_of(of_task("regression", 1, "a"), of_task("regression", 2, "b"), weights=(2, 0.5))(
         [VALUES], TRUTH
     )
     first, second = VALUES[:, :1].square().mean(), (VALUES[:, 1:] - 1).square().mean()
     torch.testing.assert_close(total, 2 * first + 0.5 * second)
+    assert told == total
     torch.testing.assert_close(parts, {"a/squares": first, "b/squares": second})
-    _, parts = sum_of(of_task("regression", 1, ""), weights=(1,))([VALUES[:, :1]], TRUTH[:1])
+    *_, parts = sum_of(of_task("regression", 1, ""), weights=(1,))([VALUES[:, :1]], TRUTH[:1])
     assert list(parts) == ["squares"], "an only head has no name"
 
 
@@ -148,16 +149,31 @@ def test_every_head_wants_its_target_and_nothing_more_is_taken_for_one():
             made([VALUES], targets)
 
 
-def test_all_supervised_outputs_count_and_the_final_one_is_told():
-    made = sum_of(of_task("regression", 3, "a"), weights=(1,))
+def test_all_supervised_outputs_count_by_their_resolution_and_the_final_one_is_told():
+    made = sum_of(of_task("regression", 3, "a"), weights=(3,))
     target = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(3))
     coarse = VALUES[..., :2, :2] + 1
-    total, parts = made([VALUES, 2 * VALUES, coarse], [target])
-    single = [made([output], [truth])[0] for output, truth in (
+    total, told, parts = made([VALUES, 2 * VALUES, coarse], [target])
+    final, second, last = (made([output], [truth])[0] for output, truth in (
         (VALUES, target), (2 * VALUES, target), (coarse, target[..., 1::2, 1::2]),
-    )]  # fmt: skip
-    torch.testing.assert_close(total, sum(single))
-    torch.testing.assert_close(parts["a/squares"], single[0])
+    ))  # fmt: skip
+    torch.testing.assert_close(total, 2 / 3 * (final + second) + 1 / 3 * last)
+    torch.testing.assert_close(told, final)
+    torch.testing.assert_close(3 * parts["a/squares"], final)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "weights"),
+    [
+        ([8], [1]),
+        ([8, 8, 8], [1, 1, 1]),
+        ([16, 8, 4], [4 / 7, 2 / 7, 1 / 7]),
+        ([17, 9, 5, 3], [8 / 15, 4 / 15, 2 / 15, 1 / 15]),
+        ([8, 8, 4], [2 / 3, 2 / 3, 1 / 3]),
+    ],
+)
+def test_stacks_are_added_up_and_coarser_resolutions_count_half_of_the_one_before(sizes, weights):
+    assert output_weights([torch.Size((4, size, size)) for size in sizes]) == pytest.approx(weights)
 
 
 @pytest.mark.parametrize("task", ["multilabel", "regression"])
@@ -166,7 +182,7 @@ def test_what_is_not_known_counts_for_nothing(task):
     target = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(3))
     target[0, 1] = float("nan")
     output = VALUES.clone().requires_grad_()
-    total, _ = made([output], [target])
+    total, *_ = made([output], [target])
     total.backward()
     known = ~torch.isnan(target)
     torch.testing.assert_close(total.detach(), (VALUES - target)[known].square().mean())
