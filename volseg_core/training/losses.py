@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import torch
 
     from volseg_core.catalog import Catalog
-    from volseg_core.model import ModelSpec
+    from volseg_core.model import HeadSpec, ModelSpec
     from volseg_core.recipe import ComponentUse
     from volseg_core.recipe.assembled import Head
 
 
 class WeightedLoss(nn.Module):
-    """``sum_i weight_i * loss_i(output, target)``, where unlabelled voxels count for nothing.
+    """``sum_i weight_i * loss_i(output, target)`` of a head, where unlabelled voxels count for nothing.
 
     A loss joins at its ``start_epoch``; ``epoch`` is the current one. ``class_counts`` are the labelled voxels of each
     class in the training part.
@@ -33,15 +33,15 @@ class WeightedLoss(nn.Module):
         self,
         catalog: Catalog,
         uses: Sequence[ComponentUse],
-        task: str,
-        num_classes: int,
+        head: HeadSpec,
         class_counts: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         context = {
-            "task": task, "num_classes": num_classes, "ignore_index": IGNORED, "class_counts": class_counts,
+            "task": head.task, "num_classes": len(head.classes), "ignore_index": IGNORED, "class_counts": class_counts,
+            "offset": head.offset, "scale": head.scale,
         }  # fmt: skip
-        self.task = task
+        self.task = head.task
         self.epoch = 0
         self.starts = [use.start_epoch for use in uses]
         self.names = [_unique_name(uses, index) for index in range(len(uses))]
