@@ -169,9 +169,10 @@ class Loss(Component):
     ``inputs`` is ``logits`` (of a regression the values) or ``probabilities``. ``ignore`` says how voxels without a
     label reach it: ``mask`` (a bool tensor ``valid`` of the target's shape: ``(N, *S)``, binary ``(N, 1, *S)``,
     multilabel and regression ``(N, K, *S)``), ``index`` (-1 in the target) or ``none``. Context: ``task``,
-    ``num_classes`` (classes, 2 for binary; channels K of multilabel and regression), ``ignore_index`` and
+    ``num_classes`` (classes, 2 for binary; channels K of multilabel and regression), ``ignore_index``,
     ``class_counts`` (labelled training voxels of each class in class order, or None where they are not known, as
-    for multilabel and regression).
+    for multilabel and regression), ``offset`` and ``scale`` (of each channel of a regression on labels: they are
+    offset + scale * target; empty where the target is what is learnt).
     """
 
     kind = "loss"

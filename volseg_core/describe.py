@@ -23,7 +23,7 @@ _WHERE = "plugins describe"
 _CONTEXT = {
     "architecture": ("in_channels", "num_classes", "dims", "encoder"),
     "encoder": ("name", "in_channels", "depth", "output_stride"),
-    "loss": ("task", "num_classes", "ignore_index", "class_counts"),
+    "loss": ("task", "num_classes", "ignore_index", "class_counts", "offset", "scale"),
     "metric": ("classes", "spacing", "task"),
     "merge": ("views", "classes", "wanted"),
     "target": ("spacing", "dims"),

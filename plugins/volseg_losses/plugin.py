@@ -265,7 +265,7 @@ SHAPE = [
 """Losses of shapes, computed on whole windows."""
 
 
-_BETA = Param("float", 1.0, "Below it errors are squared, in units of the target; 0 is the absolute error.", min=0)
+_BETA = Param("float", 1.0, "Below it errors are squared, in units of the labels; 0 is the absolute error.", min=0)
 
 REGRESSION = [
     _error("mean-squared-error", "SquaredErrorLoss", "Squared error of each value.", {}, aliases=("mse", "l2")),
@@ -276,18 +276,20 @@ REGRESSION = [
         "Squared error where it is small, absolute error where it is large.",
         {"beta": _BETA},
         "doi:10.1109/ICCV.2015.169",
+        wants=("scale",),
     ),
     _error(
         "weighted-smooth-l1",
         "WeightedSmoothL1Loss",
         "Smooth L1 in which targets on one side of a threshold weigh more or less.",
         {
-            "threshold": Param("float", 0.0, "Of the target, in its units."),
+            "threshold": Param("float", 0.0, "Of the target, in units of the labels."),
             "factor": Param("float", 0.1, "What errors on that side are multiplied by.", min=0),
             "side": Param("choice", "below", "Targets below the threshold, or those from it on.", choices=_SIDES),
             "beta": _BETA,
         },
         "doi:10.1109/ICCV.2015.169",
+        wants=("offset", "scale"),
     ),
 ]
 """Losses of values."""

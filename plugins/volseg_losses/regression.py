@@ -13,6 +13,8 @@ from volseg_losses.cross_entropy import mean_over_voxels
 from volseg_losses.inputs import prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 
@@ -56,16 +58,21 @@ class SmoothL1Loss(ErrorLoss):
     doi:10.1109/ICCV.2015.169, with ``beta`` 1); ``beta`` times it is the loss of Huber 1964.
 
     Args:
-        beta: where the two meet, in units of the target; 0 is the absolute error.
+        beta: where the two meet, in units of the labels; 0 is the absolute error.
+        scale: of each channel, by which labels were divided to be learnt, and the loss is; empty where not.
     """
 
-    def __init__(self, *, beta: float = 1.0) -> None:
+    scale: Tensor
+
+    def __init__(self, *, beta: float = 1.0, scale: Sequence[float] = ()) -> None:
         super().__init__()
         self.beta = beta
+        self.register_buffer("scale", torch.tensor(scale or (1.0,)), persistent=False)
 
     def errors(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the smoothed errors."""
-        return functional.smooth_l1_loss(output, target, reduction="none", beta=self.beta)
+        scale = _per_channel(self.scale, target)
+        return functional.smooth_l1_loss(output * scale, target * scale, reduction="none", beta=self.beta) / scale
 
 
 class WeightedSmoothL1Loss(SmoothL1Loss):
@@ -74,19 +81,40 @@ class WeightedSmoothL1Loss(SmoothL1Loss):
     The average counts each value once, whatever its factor, as in pytorch-3dunet.
 
     Args:
-        threshold: of the target, in its units.
+        threshold: of the target, in units of the labels.
         factor: what the errors on that side are multiplied by.
         side: ``below`` for targets less than the threshold, ``above`` for the others.
         beta: as in `SmoothL1Loss`.
+        offset: of each channel, which was taken off labels to be learnt; empty where not.
+        scale: as in `SmoothL1Loss`.
     """
 
-    def __init__(self, *, threshold: float = 0.0, factor: float = 0.1, side: str = "below", beta: float = 1.0) -> None:
-        super().__init__(beta=beta)
+    offset: Tensor
+
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.0,
+        factor: float = 0.1,
+        side: str = "below",
+        beta: float = 1.0,
+        offset: Sequence[float] = (),
+        scale: Sequence[float] = (),
+    ) -> None:
+        super().__init__(beta=beta, scale=scale)
         self.threshold = threshold
         self.factor = factor
         self.side = side
+        self.register_buffer("offset", torch.tensor(offset or (0.0,)), persistent=False)
 
     def errors(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the weighted errors."""
-        weighted = (target < self.threshold) == (self.side == "below")
+        # the steps by which labels became targets, so that a label at the threshold stays there
+        threshold = (self.threshold - _per_channel(self.offset, target)) / _per_channel(self.scale, target)
+        weighted = (target < threshold) == (self.side == "below")
         return super().errors(output, target) * torch.where(weighted, self.factor, 1.0)
+
+
+def _per_channel(row: Tensor, like: Tensor) -> Tensor:
+    """Return a number per channel, or one for all, as (1, K, 1, ...) of the type of a tensor (N, K, *S)."""
+    return row.to(like).view(1, -1, *[1] * (like.ndim - 2))

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 OVERLAPS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 LEAST = 0.5
-"""An object has an intersection over union above this with at most one object of the other segmentation."""
+"""Intersection over union that a match of panoptic quality exceeds: an object has that with one other at most."""
 
 
 @dataclass
@@ -32,13 +32,21 @@ class Found:
     matches: list[float] = field(default_factory=list)
 
     def add(self, overlaps: Overlaps, min_size: int) -> None:
-        """Add an image; id 0, and what has fewer than ``min_size`` voxels, is no object."""
+        """Add an image; id 0, and what has fewer than ``min_size`` voxels, is no object.
+
+        Objects are matched one to one, pairs of the largest overlap first.
+        """
         ours, theirs = (_kept(objects, min_size) for objects in (overlaps.predicted, overlaps.true))
         self.predicted += int(ours.sum())
         self.true += int(theirs.sum())
         union = overlaps.true.sizes[overlaps.rows] + overlaps.predicted.sizes[overlaps.columns] - overlaps.voxels
         share = overlaps.voxels / union
-        self.matches += share[(share > LEAST) & theirs[overlaps.rows] & ours[overlaps.columns]].tolist()
+        pairs = np.flatnonzero(theirs[overlaps.rows] & ours[overlaps.columns])
+        for pair in pairs[np.argsort(-share[pairs], kind="stable")]:
+            row, column = overlaps.rows[pair], overlaps.columns[pair]
+            if theirs[row] and ours[column]:
+                theirs[row] = ours[column] = False
+                self.matches.append(float(share[pair]))
 
     def above(self, overlap: float) -> tuple[int, int, int]:
         """Return matches of more than ``overlap``, and the predicted and true objects without one."""
@@ -54,10 +62,11 @@ def _kept(objects: Objects, min_size: int) -> Array:
 class Detection(ABC):
     """Base of metrics that match predicted objects with true ones.
 
-    Two objects match when their intersection over union exceeds a threshold of at least 0.5, so that an object has one
-    match at most. From classes, an object is a set of voxels of one class that touch face to face, in every class but
-    class 0 or in the ``foreground`` alone, and matches objects of its class. In the task ``instance`` the arrays hold
-    the objects' own ids, 0 for none; they may be any, and there need be no 0.
+    Two objects match when their intersection over union exceeds a threshold. An object has one match at most: below
+    0.5, where several are possible, pairs of the largest overlap come first. From classes, an object is a set of voxels
+    of one class that touch face to face, in every class but class 0 or in the ``foreground`` alone, and matches objects
+    of its class. In the task ``instance`` the arrays hold the objects' own ids, 0 for none; they may be any, and there
+    need be no 0.
 
     Objects of all updates are pooled, and a class with objects in neither is left out of the mean over classes. Where
     no class has any, nothing was to be found and nothing was: the score is 1. It is nan when no voxel counted. Voxels
@@ -131,7 +140,7 @@ class AveragePrecision(Detection):
     precision ``TP / (TP + FP)``, recall ``TP / (TP + FN)`` and f1 ``2 TP / (2 TP + FP + FN)``; 0 without a match.
 
     Args:
-        overlaps: intersections over union that a match must exceed, each at least 0.5.
+        overlaps: intersections over union that a match must exceed.
     """
 
     name = "average-precision"
@@ -170,7 +179,7 @@ class PanopticQuality(Detection):
 
     def _scores(self, found: Found) -> tuple[float, ...]:
         hits, extra, missed = found.above(LEAST)
-        total, weight = math.fsum(found.matches), hits + (extra + missed) / 2
+        total, weight = math.fsum(match for match in found.matches if match > LEAST), hits + (extra + missed) / 2
         return total / weight, total / hits if hits else 0.0, hits / weight
 
 

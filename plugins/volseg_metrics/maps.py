@@ -130,7 +130,7 @@ class BoundaryAveragePrecision(OfMaps):
     """Average precision of the objects of each channel's map; see `AveragePrecision`.
 
     Args:
-        overlaps: intersections over union that a match must exceed, each at least 0.5.
+        overlaps: intersections over union that a match must exceed.
         min_size: what has fewer voxels is no object, true or predicted.
     """
 

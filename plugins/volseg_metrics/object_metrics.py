@@ -14,7 +14,7 @@ _OVERLAPS = Param(
     "list[float]",
     (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
     "Intersections over union that a match must exceed; the mean over them is the score.",
-    min=0.5,
+    min=0,
     max=1,
 )
 _MAPS = {

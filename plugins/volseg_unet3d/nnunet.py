@@ -28,6 +28,8 @@ _SLOPE = 0.01
 _WIDEST = {2: 512, 3: 320}
 _RESIDUAL_BLOCKS = (1, 3, 4, 6)
 _GROUPS = 8
+_LEAST_SUPERVISED = 4
+"""Stages with which the decoder, which has one less, has an output besides the finest and the coarsest."""
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,12 @@ def build_nnunet(
     """Return nnU-Net's network: ``width`` channels that double from stage to stage up to ``max_width``.
 
     Raises:
-        UsageError: a kernel or a stride is no size, or there is not one number of blocks per stage.
+        UsageError: a kernel or a stride is no size, there is not one number of blocks per stage, or there are too few
+            stages to supervise more than the finest.
     """
+    if deep_supervision and stages < _LEAST_SUPERVISED:
+        what = f"{stages} stages leave none between the finest and the coarsest of the decoder to supervise"
+        raise UsageError("model.deep_supervision", what, f"Set model.stages to {_LEAST_SUPERVISED} or more.")
     if blocks is not None and len(blocks) != stages:
         what = f"{list(blocks)!r} has {len(blocks)} items for {stages} stages"
         raise UsageError("model.blocks", what, "Give one number for each stage, or none.")

@@ -202,7 +202,7 @@ def _nnunet() -> Architecture:
             ),
             "dropout": _probability("each convolution", 0.0),
             "deep_supervision": Param(
-                "bool", False, "Logits at coarser stages too, which `supervised` returns; the prediction is the finest."
+                "bool", False, "Train on coarser logits too, each half as much as the finer one; from 4 stages on."
             ),
         },
         wants=_CONTEXT,

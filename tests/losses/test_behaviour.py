@@ -31,7 +31,8 @@ def build_loss(name: str, task: str, num_classes: int, **params: Any) -> Any:
     module, _, attribute = LOSSES[name].target.partition(":")
     classes, channels = (2, 1) if task == "binary" else (num_classes, num_classes)
     counts = None if task in ("multilabel", "regression") else [50, 10, 200, 1][:classes]
-    known = {"task": task, "num_classes": num_classes, "class_counts": counts}
+    scaling = {"offset": (0.2,) * num_classes, "scale": (0.5,) * num_classes}
+    known = {"task": task, "num_classes": num_classes, "class_counts": counts, **scaling}
     context = {key: known[key] for key in LOSSES[name].wants}
     if isinstance(params.get("weights"), list):
         number = channels if name == "dice" else 2 if name == "focal" and task != "multiclass" else classes

@@ -42,7 +42,12 @@ def arrays() -> Any:
 
 
 def as_logits(output: Tensor, normalization: str) -> Tensor:
-    """Return the logits whose sigmoids are the probabilities that a case means."""
+    """Return the logits whose sigmoids are the probabilities that a case means.
+
+    There a loss chooses what makes probabilities, here the task does, of prediction too. So cases of ``none`` (outputs
+    that are probabilities already) and of ``softmax`` (whose targets are several classes at once) show that the formula
+    is the same of given probabilities, not that a recipe has this combination; exclusive classes are tested below.
+    """
     if normalization == "sigmoid":
         return output
     return torch.logit(output.softmax(1) if normalization == "softmax" else output, eps=1e-12)
@@ -147,6 +152,29 @@ def test_value_and_gradient_are_those_of_the_reference(case: Config, arrays: dic
     value, gradient = evaluate(case, arrays)
     assert value == pytest.approx(case["expected"], rel=1e-5)
     torch.testing.assert_close(gradient, torch.from_numpy(arrays[case["expected_grad"]]).double(), rtol=1e-5, atol=1e-7)
+
+
+def is_softmax(case: Config) -> bool:
+    """Tell whether a case has a softmax of several channels: that of a single one is 1, without a gradient."""
+    return case["config"].get("normalization") == "softmax" and case["grad_l1"] > 0
+
+
+@pytest.mark.parametrize("case", cases(is_softmax))
+def test_a_softmax_of_classes_that_exclude_one_another_is_the_task_multiclass(case: Config, arrays: Any) -> None:
+    """The class is the first of those that a case's target has at once."""
+    config = case["config"]
+    output, target, _ = inputs_of(case, arrays)
+    labels, channels = target.argmax(1), output.shape[1]
+    truth = torch.nn.functional.one_hot(labels, channels).movedim(-1, 1).double()
+    known: Config = {"task": "multiclass", "num_classes": channels}
+    loss = (
+        DiceLoss(**REFERENCE_DICE, weights=config.get("weight"), **known)
+        if config["name"] == "DiceLoss"
+        else GeneralisedDiceLoss(absent="count", task="multiclass")
+    )
+    assert len(labels.unique()) > 1
+    expected = OURS[config["name"]](config)(output, truth, None)
+    torch.testing.assert_close(loss(output, labels), expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("case", cases(lambda case: is_quirk(case) and not in_reference_form(case)))

@@ -33,6 +33,16 @@ def test_a_target_at_the_threshold_is_above_it() -> None:
     assert loss(OUTPUT, TARGET, VALID).item() == pytest.approx(1.5 / 3)
 
 
+def test_knee_and_threshold_are_in_units_of_the_labels() -> None:
+    """Labels 14 and 4, and 4, are learnt less 4 and 1, divided by 10 and 3; errors are 5, 20 and 9."""
+    offset, scale = (4.0, 1.0), (10.0, 3.0)
+    smooth = SmoothL1Loss(beta=8.0, scale=scale)(OUTPUT, TARGET, VALID).item()
+    assert smooth == pytest.approx((25 / 16 / 10 + (20 - 4) / 10 + (9 - 4) / 3) / 3)
+    for threshold, expected in ((4.0, 0.5 + 2 + 3), (10.0, 0.5), (15.0, 0)):
+        loss = WeightedSmoothL1Loss(threshold=threshold, factor=0.0, beta=0.0, offset=offset, scale=scale)
+        assert loss(OUTPUT, TARGET, VALID).item() == pytest.approx(expected / 3)
+
+
 def test_without_a_mask_every_value_counts() -> None:
     value = AbsoluteErrorLoss()(OUTPUT, TARGET)
     assert value.item() == pytest.approx((5.5 + 1e6) / 4)

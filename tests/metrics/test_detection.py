@@ -65,6 +65,17 @@ TRUE = [[1, 1, 1, 1, 1, 0, 2, 2, 2, 2, 0, 3]]
 PREDICTED = [[7, 7, 7, 7, 0, 0, 8, 8, 0, 0, 9, 9]]
 
 
+def test_below_a_half_an_object_is_matched_once_with_what_it_overlaps_most() -> None:
+    """One predicted object over two true ones, by 3/7 and 4/7, and one true object in two halves: two matches."""
+    true, predicted = [[1, 1, 1, 2, 2, 2, 2, 0, 3, 3, 3, 3]], [[7, 7, 7, 7, 7, 7, 7, 0, 8, 8, 9, 9]]
+    metric = AveragePrecision(overlaps=(0.3,), **IDS)
+    scores = scored(metric, (predicted, true))
+    assert scores["average-precision"] == pytest.approx(2 / (2 + 1 + 1))
+    assert scores == pytest.approx(scored(metric, (true, predicted)))
+    quality = scored(PanopticQuality(**IDS), (predicted, true))
+    assert quality["panoptic-quality"] == pytest.approx(4 / 7 / 3), "of those above 0.5 alone"
+
+
 def test_scores_by_hand() -> None:
     """Objects of overlap 4/5, 1/2 and 1/2; only the first exceeds 0.5."""
     scores = scored(AveragePrecision(overlaps=(0.5, 0.75, 0.9), **IDS), (PREDICTED, TRUE))

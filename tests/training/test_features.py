@@ -161,6 +161,7 @@ def test_a_teacher_learns_from_volumes_without_labels(tmp_path):
     run = train(tmp_path, *asked)
     rows = read_metrics(run.folder / "metrics.csv")
     assert float(rows[-1]["train/loss/consistency"]) > 0
+    assert float(rows[-1]["train/objective"]) > float(rows[-1]["train/loss"]), "the teacher counts"
     again = train(tmp_path, *asked, name="again")
     assert again.model_id == run.model_id
     without = train(tmp_path, "train.ema=0.9", name="without")

@@ -95,6 +95,13 @@ def test_stages_can_be_supervised(make: Any) -> None:
     assert len(make("nnunet", stages=4, width=4).supervised(image)) == 1
 
 
+@pytest.mark.parametrize("stages", [2, 3])
+def test_too_few_stages_to_supervise_are_refused(stages: int, make: Any) -> None:
+    assert len(make("nnunet", stages=stages, width=4).supervised(torch.randn(1, 1, 16, 16, 16))) == 1
+    with pytest.raises(UsageError, match=f"model.deep_supervision: {stages} stages leave none .* to 4 or more"):
+        make("nnunet", stages=stages, width=4, deep_supervision=True)
+
+
 @pytest.mark.parametrize(
     ("norm", "kind"), [("instance", nn.InstanceNorm3d), ("batch", nn.BatchNorm3d), ("group", nn.GroupNorm)]
 )

@@ -61,7 +61,7 @@ WANTS = {
     "postprocess": ("classes", "spacing", "taken"),
     "architecture": ("in_channels", "num_classes", "dims", "encoder"),
     "encoder": ("name", "in_channels", "depth", "output_stride"),
-    "loss": ("task", "num_classes", "ignore_index", "class_counts"),
+    "loss": ("task", "num_classes", "ignore_index", "class_counts", "offset", "scale"),
     "metric": ("classes", "spacing", "task"),
     "merge": ("task", "views", "classes", "wanted"),
     "target": ("spacing", "dims"),

@@ -81,7 +81,7 @@ def build_loss(catalog: Catalog, prepared: Prepared) -> SumOfHeads:
     losses = []
     for spec, head in zip(prepared.spec.heads, prepared.recipe.heads, strict=True):
         counts = prepared.class_counts if spec.of_classes else None
-        losses.append(WeightedLoss(catalog, head.losses, spec.task, len(spec.classes), counts))
+        losses.append(WeightedLoss(catalog, head.losses, spec, counts))
     return SumOfHeads(prepared.spec, prepared.recipe.heads, losses)
 
 

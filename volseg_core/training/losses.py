@@ -14,14 +14,16 @@ from volseg_core.volume.labels import IGNORED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
     from volseg_core.catalog import Catalog
-    from volseg_core.model import ModelSpec
+    from volseg_core.model import HeadSpec, ModelSpec
     from volseg_core.recipe import ComponentUse
     from volseg_core.recipe.assembled import Head
 
 
 class WeightedLoss(nn.Module):
-    """``sum_i weight_i * loss_i(output, target)``, where unlabelled voxels count for nothing.
+    """``sum_i weight_i * loss_i(output, target)`` of a head, where unlabelled voxels count for nothing.
 
     A loss joins at its ``start_epoch``; ``epoch`` is the current one. ``class_counts`` are the labelled voxels of each
     class in the training part.
@@ -31,15 +33,15 @@ class WeightedLoss(nn.Module):
         self,
         catalog: Catalog,
         uses: Sequence[ComponentUse],
-        task: str,
-        num_classes: int,
+        head: HeadSpec,
         class_counts: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         context = {
-            "task": task, "num_classes": num_classes, "ignore_index": IGNORED, "class_counts": class_counts,
+            "task": head.task, "num_classes": len(head.classes), "ignore_index": IGNORED, "class_counts": class_counts,
+            "offset": head.offset, "scale": head.scale,
         }  # fmt: skip
-        self.task = task
+        self.task = head.task
         self.epoch = 0
         self.starts = [use.start_epoch for use in uses]
         self.names = [_unique_name(uses, index) for index in range(len(uses))]
@@ -84,10 +86,7 @@ class WeightedLoss(nn.Module):
 
 
 class SumOfHeads(nn.Module):
-    """``sum_h weight_h * loss_h``, over the heads of a network and over all its outputs that are supervised.
-
-    ``epoch`` is the current one.
-    """
+    """``sum_h weight_h * loss_h``, over the heads of a network and over all its outputs that are supervised."""
 
     def __init__(self, spec: ModelSpec, heads: Sequence[Head], losses: Sequence[WeightedLoss]) -> None:
         super().__init__()
@@ -101,21 +100,37 @@ class SumOfHeads(nn.Module):
         for loss in self.losses:
             loss.epoch = epoch
 
-    def forward(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum and its terms for outputs (N, channels, *S), the final one first, and a target per head.
+    def forward(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return what training makes small, the loss of the final output, and that loss's terms.
 
-        Coarser outputs are judged at their voxels. Terms are those of the final output.
+        Outputs are (N, channels, *S), the final one first; there is a target per head. Coarser outputs are judged at
+        their voxels, and all weigh as `output_weights` says.
         """
-        total = outputs[0].new_zeros(())
+        each = [self._of_output(output, targets) for output in outputs]
+        weights = output_weights([output.shape[2:] for output in outputs])
+        total = sum((weight * loss for weight, (loss, _) in zip(weights, each, strict=True)), each[0][0].new_zeros(()))
+        return total, *each[0]
+
+    def _of_output(self, output: Tensor, targets: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        total = output.new_zeros(())
         parts: dict[str, Tensor] = {}
-        for number, output in enumerate(outputs):
-            of_heads = zip(self.spec.heads, self.spec.parts, self.weights, self.losses, targets, strict=True)
-            for head, part, weight, loss, target in of_heads:
-                value, terms = loss(output[:, part], nearest(target, output.shape[2:]))
-                total = total + weight * value
-                if number == 0:
-                    parts |= {f"{head.name}/{name}" if head.name else name: term for name, term in terms.items()}
+        of_heads = zip(self.spec.heads, self.spec.parts, self.weights, self.losses, targets, strict=True)
+        for head, part, weight, loss, target in of_heads:
+            value, terms = loss(output[:, part], nearest(target, output.shape[2:]))
+            total = total + weight * value
+            parts |= {f"{head.name}/{name}" if head.name else name: term for name, term in terms.items()}
         return total, parts
+
+
+def output_weights(shapes: Sequence[torch.Size]) -> list[float]:
+    """Return the weight of each supervised output by its shape (*S), the finest first.
+
+    Resolutions weigh 1, 1/2, 1/4, ... divided by their sum, as in nnU-Net (Isensee et al. 2021,
+    doi:10.1038/s41592-020-01008-z), and each output as its resolution: outputs of one size are added up.
+    """
+    resolutions = list(dict.fromkeys(shapes))
+    whole = sum(0.5**rank for rank in range(len(resolutions)))
+    return [0.5 ** resolutions.index(shape) / whole for shape in shapes]
 
 
 def supervised(network: nn.Module, images: Tensor) -> Sequence[Tensor]:

@@ -80,19 +80,26 @@ class SegmentationModule(lightning.LightningModule):
             torch.manual_seed(self.rule.seed * 1_000_003 + self.current_epoch)
 
     def training_step(self, batch: Batches, index: int) -> Tensor:
-        """Return the loss of a batch.
+        """Return what a batch makes small: its loss, or its objective.
+
+        The loss is that of the final output, as in validation; with several outputs or a teacher the objective holds
+        more, and both are told.
 
         Raises:
             DivergedError: the loss is not finite.
         """
         images, targets = batch["labelled"] if isinstance(batch, dict) else batch
-        value, parts = self.loss(supervised(self.network, images), targets)
+        outputs = supervised(self.network, images)
+        value, loss, parts = self.loss(outputs, targets)
         if isinstance(batch, dict):
             parts["consistency"] = self._consistency(batch["unlabelled"][0])
             value = value + self._consistency_weight(index) * parts["consistency"]
         if (self.device.type == "cpu" or index % _CHECK_EVERY == 0) and not torch.isfinite(value):
             raise diverged(f"epoch {self.current_epoch}, step {index}", float(value.detach()), parts)
-        for name, term in {"loss": value, **{f"loss/{name}": term for name, term in parts.items()}}.items():
+        told = {"loss": loss, **{f"loss/{name}": term for name, term in parts.items()}}
+        if len(outputs) > 1 or isinstance(batch, dict):
+            told["objective"] = value
+        for name, term in told.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + term.detach()
         self._count += 1
         return value  # type: ignore[no-any-return]
@@ -136,7 +143,7 @@ class SegmentationModule(lightning.LightningModule):
         images, taught = batch
         targets, objects = taught[: len(self.scorers)], taught[len(self.scorers) :]
         output = self.trained(images)
-        value, _ = self.loss([output], targets)
+        _, value, _ = self.loss([output], targets)
         self._validation["val/loss"] = self._validation.get("val/loss", torch.zeros((), device=self.device)) + value
         self._batches += 1
         for scorer, part, target in zip(self.scorers, self.loss.spec.parts, targets, strict=True):
@@ -161,8 +168,9 @@ class SegmentationModule(lightning.LightningModule):
 
     def _finish_training_epoch(self) -> None:
         self.scores = {f"train/{name}": float(total) / self._count for name, total in self._sums.items()}
-        if not math.isfinite(self.scores["train/loss"]):
-            raise diverged(f"epoch {self.current_epoch}", self.scores["train/loss"], {})
+        value = self.scores.get("train/objective", self.scores["train/loss"])
+        if not math.isfinite(value):
+            raise diverged(f"epoch {self.current_epoch}", value, {})
         self.scores["lr"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.scores["seconds"] = time.monotonic() - self._started
 

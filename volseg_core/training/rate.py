@@ -84,7 +84,7 @@ def _sweep(
     for rate, (images, targets) in zip(np.geomspace(LOWEST, HIGHEST, STEPS), batches, strict=False):
         for group, share in zip(optimizer.param_groups, shares, strict=True):
             group["lr"] = float(rate) * share
-        value, _ = loss(supervised(network, images), targets)
+        value, *_ = loss(supervised(network, images), targets)
         found = float(value.detach())
         if not math.isfinite(found):
             break

@@ -18,7 +18,7 @@ def volseg_losses() -> list[Loss]:
                 "beta": Param("float", 0.7, "Weight of voxels of a class that are missed.", min=0),
                 "smooth": Param("float", 1.0, "Added to both sides of the ratio, in voxels.", min=0),
             },
-            wants=("task",),  # of task, num_classes, ignore_index, class_counts: what the target is called with
+            wants=("task",),  # what the target is called with: num_classes, ignore_index, class_counts, ... too
             dims=(2, 3),
             tasks=("multiclass", "binary"),
             inputs="logits",  # or "probabilities": after softmax, or sigmoid for a binary task

@@ -75,6 +75,8 @@ def examine(trial: Trial, found: Findings) -> None:
                     num_classes=2 if task == "binary" else CLASSES,
                     ignore_index=-1,
                     class_counts={"multiclass": [40, 10, 20], "binary": [40, 10]}.get(task),
+                    offset=(),
+                    scale=(),
                 )
             if loss is not None:
                 Examination(trial, found, loss, case).run()
