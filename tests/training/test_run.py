@@ -17,6 +17,11 @@ import yaml
 import volseg_core
 from volseg_core.errors import DataError, DivergedError, RecipeErrors, ResourceError, UsageError
 from volseg_core.model import read_model
+from volseg_core.recipe import resolve_recipe
+from volseg_core.registry import load_registry
+from volseg_core.training.assembly import window_spacing
+from volseg_core.training.run import Prepared, prepare
+from volseg_core.volume import Grid, Volume
 
 VOLSEG = Path(sys.executable).with_name("volseg")
 
@@ -36,6 +41,36 @@ def small_volume(shape=(12, 64, 64), seed=0):
         labels[max(0, z - 2) : z + 3, max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = 1
     data = (100 + 60 * labels + random.normal(0, 10, shape)).clip(0, 255).astype(np.uint8)
     return data, labels
+
+
+def prepared_with(name, *spacings, shape=(40, 64, 64), unit="nm") -> Prepared:
+    """Prepare a recipe of volumes that differ in their spacing only."""
+    registry = load_registry(builtin_only=True)
+    data, labels = small_volume(shape)
+    grids = (Grid(spacing, unit, f"volume {index}") for index, spacing in enumerate(spacings))
+    volumes = [Volume(data[None], grid) for grid in grids]
+    return prepare(registry, resolve_recipe(registry, name, []), volumes, [labels] * len(volumes))
+
+
+@pytest.mark.parametrize(
+    ("spacing", "axes"), [((5, 1, 1), "z"), ((1, 5, 1), "y"), ((1, 1, 5), "x"), ((1, 4, 4), "z"), ((2, 1, 1), "zyx")]
+)
+def test_slices_lie_along_and_boxes_keep_the_axis_that_differs(spacing, axes):
+    slices, boxes = (prepared_with(name, spacing) for name in ("slices", "patches"))
+    assert (slices.spec.axes, boxes.spec.axes) == (axes, axes)
+    assert [group.axis for group in slices.groups] == ["zyx".index(letter) for letter in axes]
+    (group,) = boxes.groups
+    assert group.thick == (None if axes == "zyx" else "zyx".index(axes))
+    alike = None if axes == "zyx" else [size for axis, size in zip("zyx", spacing, strict=True) if axis != axes]
+    assert (window_spacing(slices.spec) or (0,))[1:] == tuple(alike or ())
+    assert window_spacing(boxes.spec) == spacing
+
+
+def test_volumes_of_which_another_axis_differs_need_a_decision():
+    assert prepared_with("slices", (1, 1, 5), (1, 1, 1)).spec.axes == "x"
+    what = "data.axes: voxels or extent differ along x in volume 0 and along z in volume 1. Set data.axes"
+    with pytest.raises(UsageError, match=what):
+        prepared_with("patches", (1, 1, 5), (5, 1, 1))
 
 
 def test_a_run_holds_what_is_needed_to_use_and_repeat_it(trained):

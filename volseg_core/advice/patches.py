@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from volseg_core.advice.case import GIB, IGNORE
-from volseg_core.advice.choices import augmentation_choice, class_choices, flatness, length_choices
+from volseg_core.advice.choices import augmentation_choice, class_choices, length_choices, odd_axis
 from volseg_core.data.windows import AUTO_BOX, AUTO_THIN_BOX
 from volseg_core.recipe.choices import Choice
 
@@ -33,14 +33,14 @@ def patch_choices(case: Case) -> Iterator[Choice]:
         count = len(case.labels.classes(IGNORE))
         why = f"the {count} ids are classes; if they number objects, ask again with --objects"
         yield Choice("extends", "volseg/patches", why)
-    flat, why = flatness(case)
-    yield Choice("data.axes", "z" if flat else "zyx", f"{why}: patches are {'flat' if flat else 'cubes'}")
+    odd, why = odd_axis(case)
+    yield Choice("data.axes", odd or "zyx", f"{why}: patches are {'flat' if odd else 'cubes'}")
     yield _window(case)
     yield _augmentation(case)
     if not case.objects:
         yield from (choice for choice in class_choices(case) if choice.key == "loss")  # patches are balanced anyway
     yield from _model(case)
-    voxels = math.prod(AUTO_THIN_BOX if flat else AUTO_BOX) // (1 if case.machine.gpu else _SMALLER)
+    voxels = math.prod(AUTO_THIN_BOX if odd else AUTO_BOX) // (1 if case.machine.gpu else _SMALLER)
     yield from length_choices(case, case.labelled / voxels / _BATCH)
     yield _quality(case)
 

@@ -219,7 +219,8 @@ def _unlabelled(registry: Registry, recipe: Recipe, volumes: Sequence[Labelled])
     if (recipe.train.teacher is None) == bool(files):
         what = "without train.teacher nothing uses them" if files else "train.teacher needs volumes without labels"
         raise UsageError("data.unlabelled", what, "Give both: data.unlabelled=[FILE] and train.teacher={}.")
-    return [whole(volume) for volume in read_unlabelled(registry.catalog, recipe, files, len(volumes[0].data))]
+    like = len(volumes[0].data), volumes[0].grid.unit
+    return [whole(volume) for volume in read_unlabelled(registry.catalog, recipe, files, *like)]
 
 
 def _regions(
@@ -230,7 +231,7 @@ def _regions(
         return split_fold(volumes, rule, axes, recipe.data.folds, recipe.data.fold)
     if not rule.files:
         return split(volumes, rule, axes)
-    extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, heads)
+    extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, heads, volumes[0].grid.unit)
     return [whole(volume) for volume in volumes], [whole(volume) for volume in extra]
 
 
@@ -239,11 +240,12 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
 
     To a 3D network they say which directions look alike: all (``zyx``), or all but the one axis that is named.
 
-    A volume counts as flat when its z extent is under 48 voxels and under half of the others, when its spacing
-    differs by more than a factor of two, or when its planes are independent images.
+    Where its spacing differs by more than a factor of two, a volume is sliced along the axis that differs; else along
+    z where its z extent is under 48 voxels and under half of the others, or its planes are independent images.
 
     Raises:
-        UsageError: the recipe asks for slices across independent images, or for boxes of them.
+        UsageError: the recipe asks for slices across independent images, or for boxes of them, or another axis differs
+            in one volume than in another.
     """
     wanted = recipe.data.axes
     independent = _independent(recipe, volumes)
@@ -254,11 +256,21 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
         if independent and wanted != "z":
             raise UsageError("data.axes", f"{wanted!r} slices across single or independent images", "Set data.axes=z.")
         return wanted
-    flat = any(
-        not volume.grid.isotropic or (volume.shape[0] < _THIN and 2 * volume.shape[0] < min(volume.shape[1:]))
-        for volume in volumes
-    )
-    return "z" if independent or flat else "zyx"
+    if independent:
+        return "z"
+    odd = {axis: volume for volume in volumes if (axis := _odd_axis(volume))}
+    if len(odd) > 1:
+        told = " and ".join(f"along {axis} in {volume.grid.source}" for axis, volume in sorted(odd.items()))
+        raise UsageError("data.axes", f"voxels or extent differ {told}", "Set data.axes, or turn the volumes alike.")
+    return next(iter(odd), "zyx")
+
+
+def _odd_axis(volume: Labelled) -> str:
+    """Return the one axis of a volume that does not look like the others, an empty string where all are alike."""
+    if not volume.grid.isotropic:
+        return "zyx"[volume.grid.odd_axis]
+    depth, *plane = volume.shape
+    return "z" if depth < _THIN and 2 * depth < min(plane) else ""
 
 
 def _describe(groups: Sequence[Group], axes: str) -> str:
