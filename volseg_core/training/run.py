@@ -15,7 +15,7 @@ from volseg_core.data.folds import split_fold
 from volseg_core.data.generated import generated_volume
 from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled, weighted
 from volseg_core.data.split import Region, split, whole
-from volseg_core.data.windows import Group, by, window_groups
+from volseg_core.data.windows import AUTO_BOX, Group, by, window_groups
 from volseg_core.errors import DivergedError, Interrupted, UsageError, VolsegError
 from volseg_core.machine import torch_device
 from volseg_core.model import ModelSpec
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("volseg")
 
 _THIN = 48
+_QUICK = math.prod(AUTO_BOX) // 8
+"""Voxels of a box that a CPU learns in hours: that of ``data.window: small``."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def run_training(
     folder = options.folder
     all_folds = recipe.data.folds > 0 and recipe.data.fold is None
     check_folder(options, folds=all_folds)
-    torch_device(recipe.train.device)
+    device = torch_device(recipe.train.device)
     if recipe.generate is not None and not data:
         recipe = generated_volume(registry.catalog, recipe, folder / GENERATED)
     if not data and not recipe.data.train:
@@ -124,6 +126,7 @@ def run_training(
 
         return run_folds(registry, recipe, options, progress, data, labels)
     prepared = prepare(registry, recipe, data, labels)
+    warn_of_time(prepared, device)
     if options.resume:
         check_same_recipe(prepared.recipe, folder)
     write_start(registry, recipe, prepared.recipe, options)
@@ -148,6 +151,16 @@ def run_training(
             write_end(folder, status, start, result)
         registry.plugins.call("volseg_run_finished", run=info, status=status.partition(":")[0])
     return result
+
+
+def warn_of_time(prepared: Prepared, device: str) -> None:
+    """Warn where a CPU is to learn boxes as large as a GPU takes, and nobody asked for that size."""
+    if device != "cpu" or prepared.spec.dims == SLICES or prepared.recipe.data.window != "auto":
+        return
+    largest = max((group.window for group in prepared.groups), key=math.prod)
+    if math.prod(largest) > _QUICK:
+        hint = "volseg suggest --dims 3 writes a recipe for this machine"
+        log.warning("windows of %s (data.window: auto) may keep a CPU busy for days: %s", by(largest), hint)
 
 
 def monitored(recipe: Recipe) -> tuple[str, bool]:
