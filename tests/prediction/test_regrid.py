@@ -80,6 +80,15 @@ def test_another_unit_of_the_same_spacing_changes_nothing(run: Path, volume: Vol
     np.testing.assert_array_equal(volseg_core.predict(run, told).labels, volseg_core.predict(run, volume).labels)
 
 
+def test_sizes_of_steps_are_in_the_unit_of_the_volumes_trained_on(run: Path, volume: Volume) -> None:
+    same = Volume(volume.data, Grid(tuple(size * 1e-3 for size in SPACING), "um"))  # type: ignore[arg-type]
+    step = ["postprocess=[{use: size-filter, min_size: 400}]"]
+    kept, found = (volseg_core.predict(run, given, overrides=step).labels for given in (volume, same))
+    np.testing.assert_array_equal(found, kept)
+    assert (kept != volseg_core.predict(run, volume).labels).any()
+    assert kept.any()
+
+
 def test_a_spacing_far_off_without_a_unit_is_refused(run: Path, volume: Volume) -> None:
     told = Volume(volume.data, Grid((4e-3, 2e-3, 1e-3), source="scan"))
     with pytest.raises(DataError, match=r"scan: has voxels of 0\.004 x 0\.002 x 0\.001, 1e\+03 times off"):
