@@ -87,6 +87,7 @@ def test_volumes_of_which_another_axis_differs_need_a_decision():
 )
 def test_large_boxes_on_a_cpu_are_warned_of_unless_they_were_asked_for(name, device, shape, overrides, warned, caplog):
     prepared = prepared_with(name, (1, 1, 1), shape=shape, overrides=overrides)
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "volseg"):
         warn_of_time(prepared, device)
     said = [record.getMessage() for record in caplog.records]
