@@ -192,8 +192,9 @@ class Metric(Component):
     With ``truth`` ``instances`` instead of ``target``, ``target`` (*S) holds ids of objects whatever the task's own
     target is made of: 0 for the background, -1 for none; ``valid`` is (*S).
     A ``streaming`` metric may be given any pieces of an image; one that is not gets a whole slice (H, W) or volume
-    (Z, Y, X) with every update. Context: ``classes`` (names, in class order, or of the channels), ``spacing``
-    ((z, y, x) or None; a slice has its last two), ``task`` (``instance`` where the ids of two volumes are compared).
+    (Z, Y, X) with every update, in the validation of a 3D network one window of it (Z, Y, X). Context: ``classes``
+    (names, in class order, or of the channels), ``spacing`` ((z, y, x) or None; a slice has its last two), ``task``
+    (``instance`` where the ids of two volumes are compared).
     """
 
     kind = "metric"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ROUNDING = 1e-9
+
+_log = logging.getLogger("volseg")
 
 
 class SizeRange:
@@ -70,13 +73,15 @@ class RemoveSmall(SizeRange):
 class SizeFilter(SizeRange):
     """Remove objects smaller than ``min_size`` or larger than ``max_size``, inclusive bounds.
 
-    Sizes are in the cube of the unit of ``spacing`` (z, y, x), in voxels without one.
+    Sizes are in the cube of the unit of ``spacing`` (z, y, x), in voxels without one, which is warned of.
     """
 
     def __init__(
         self, *, min_size: float = 0.0, max_size: float | None = None, spacing: Spacing | None = None,
         taken: str = "labels",
     ) -> None:  # fmt: skip
+        if spacing is None:
+            _log.warning("size-filter: the volume does not say its voxel size, so that sizes are numbers of voxels")
         voxel = 1.0 if spacing is None else math.prod(spacing)
         high = None if max_size is None else math.floor(max_size / voxel + _ROUNDING)
         super().__init__(math.ceil(min_size / voxel - _ROUNDING), high, taken)

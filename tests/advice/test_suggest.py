@@ -54,6 +54,16 @@ def test_cubes_are_sliced_along_all_axes_and_one_slice_at_a_time(blobs):
     assert "three directions" in text
 
 
+@pytest.mark.parametrize(("spacing", "axis"), [((1, 1, 5), "x"), ((1, 5, 1), "y")])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_coarse_axis_is_named_whichever_it_is(blobs, spacing, axis, dims):
+    data, labels = (volume(array, spacing) for array in blobs)
+    text = suggest(REGISTRY, data, labels, LAPTOP, dims=dims)
+    recipe = yaml.safe_load(text)
+    assert (recipe["data"]["axes"], recipe["data"].get("neighbours", 0)) == (axis, 0)
+    assert f"planes lie 5.0 times as far apart along {axis} as voxels within them" in text
+
+
 @pytest.mark.parametrize(("likeness", "neighbours"), [(0.9, 1), (0.1, 0)])
 def test_flat_voxels_are_sliced_along_z_with_neighbours_when_these_are_alike(likeness, neighbours):
     image = stack(likeness=likeness)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from volseg_core.advice import survey
-from volseg_core.advice.survey import metres, survey_image, survey_labels
+from volseg_core.advice.survey import survey_image, survey_labels
 from volseg_core.data.files import open_volume
 from volseg_core.registry import load_registry
-from volseg_core.volume import Grid
 
 CATALOG = load_registry(builtin_only=True).catalog
 
@@ -104,12 +103,3 @@ def test_counting_ids_is_given_up_when_there_are_too_many(monkeypatch):
     monkeypatch.setattr(survey, "_MOST_IDS", 10)
     assert labels_of(np.arange(64).reshape(4, 4, 4)).crowded
     assert not labels_of(np.zeros((4, 4, 4), int)).crowded
-
-
-@pytest.mark.parametrize(
-    ("unit", "expected"), [("nm", 4e-9), ("µm", 4e-6), ("μm", 4e-6), ("um", 4e-6), (" MM ", 4e-3), ("pixel", None)]
-)
-def test_spacing_in_metres(unit, expected):
-    found = metres(Grid((4.0, 4.0, 4.0), unit))
-    assert found == (None if expected is None else pytest.approx((expected,) * 3))
-    assert metres(Grid(None, unit)) is None

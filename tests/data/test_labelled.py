@@ -11,7 +11,7 @@ import pytest
 from volseg_core.data.labelled import read_labelled, read_unlabelled
 from volseg_core.errors import DataError
 from volseg_core.model import HeadSpec
-from volseg_core.volume import ClassMap, ClassName
+from volseg_core.volume import ClassMap, ClassName, Grid, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,3 +215,21 @@ def test_volumes_without_a_spacing_cannot_be_resampled(
 ) -> None:
     with pytest.raises(DataError, match="array data: does not say its spacing"):
         read_labelled(catalog, recipe(data={"resample": [1, 1, 1]}), [image], [labels])
+
+
+def test_spacings_are_told_in_the_unit_of_the_first_volume(
+    catalog: Catalog, recipe: Callable[..., Any], image: np.ndarray, labels: np.ndarray
+) -> None:
+    grids = [Grid((40.0, 8.0, 8.0), "nm"), Grid((0.04, 0.004, 0.008), "um"), Grid((20.0, 8.0, 8.0))]
+    data = [Volume(image[None], grid) for grid in grids]
+    plain, _ = read_labelled(catalog, recipe(), data, [labels] * 3)
+    assert [volume.grid.unit for volume in plain] == ["nm", "nm", ""]
+    assert plain[1].grid.spacing == pytest.approx((40, 4, 8))
+    made = recipe(data={"resample": [40.0, 8.0, 8.0]})
+    volumes, _ = read_labelled(catalog, made, data, [labels] * 3)
+    depth, height, width = labels.shape
+    shapes = [(depth, height, width), (depth, height // 2, width), (depth // 2, height, width)]
+    assert [volume.shape for volume in volumes] == shapes
+    (first, *_), _ = read_labelled(catalog, made, data[1:2], [labels], unit="nm")
+    (bare,) = read_unlabelled(catalog, made, data[1:2], 1, "nm")
+    assert first.shape == bare.shape == shapes[1]

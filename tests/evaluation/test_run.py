@@ -202,8 +202,9 @@ def test_distances_are_in_the_unit_of_the_labels_else_of_the_prediction(caplog):
     assert caplog.records[0].levelname == "WARNING"
     assert distance(Grid((0.5, 1.0, 1.0), "nm"), fine) == 1.0
     assert caplog.records[0].levelname == "WARNING"
-    assert distance(Grid((0.50001, 1.0, 1.0), "um"), fine) == 1.0
-    assert caplog.messages == ["voxel size 0.5 x 1 x 1 um, from the labels"]
+    for same in (Grid((0.50001, 1.0, 1.0), "um"), Grid((500.0, 1000.0, 1000.0), "nm")):
+        assert distance(same, fine) == 1.0
+        assert caplog.messages == ["voxel size 0.5 x 1 x 1 um, from the labels"]
 
 
 def test_voxel_sizes_are_nobodys_business_where_no_metric_asks(caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import h5py
 import numpy as np
@@ -61,6 +62,29 @@ def test_sizes_come_from_the_file(labels):
     assert np.count_nonzero(np.unique(found)) == 2
     assert not found[2:4, 12:14, 2:4].any()
     assert found[:, 2:8, 2:8].all()
+
+
+@pytest.mark.parametrize("block", [None, 5])
+@pytest.mark.parametrize("step", ["remove-small", "fill-holes"])
+@pytest.mark.parametrize(("large", "dtype"), [(10**12, np.int64), (2**63 + 5, np.uint64), (2**32 + 1, np.int64)])
+def test_objects_may_have_numbers_of_64_bits(labels, block, step, large, dtype):
+    labels[3, 4, 4] = 0
+    far = np.where(labels == 200, np.array(large, dtype), labels.astype(dtype))
+    overrides = ["min_size=9" if step == "remove-small" else "max_size=3"]
+    found, plain = (
+        volseg_core.postprocess(array, step, overrides=overrides, block=block, instances=True).arrays["instances"]
+        for array in (far, labels)
+    )
+    np.testing.assert_array_equal(found, plain)
+    assert np.unique(found).tolist() == [0, 1, 2]
+
+
+def test_sizes_of_a_volume_without_voxel_size_are_voxels_and_that_is_said(labels, caplog):
+    with caplog.at_level(logging.WARNING, "volseg"):
+        found = volseg_core.postprocess(labels, "size-filter", overrides=["min_size=9"]).labels
+    assert not found[2:4, 12:14, 2:4].any()
+    said = [record.message for record in caplog.records]
+    assert said == ["size-filter: the volume does not say its voxel size, so that sizes are numbers of voxels"]
 
 
 def test_the_command_writes_a_file_with_its_record(labels, volseg, tmp_path):

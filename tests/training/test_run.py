@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -17,6 +18,11 @@ import yaml
 import volseg_core
 from volseg_core.errors import DataError, DivergedError, RecipeErrors, ResourceError, UsageError
 from volseg_core.model import read_model
+from volseg_core.recipe import resolve_recipe
+from volseg_core.registry import load_registry
+from volseg_core.training.assembly import window_spacing
+from volseg_core.training.run import Prepared, prepare, warn_of_time
+from volseg_core.volume import Grid, Volume
 
 VOLSEG = Path(sys.executable).with_name("volseg")
 
@@ -36,6 +42,66 @@ def small_volume(shape=(12, 64, 64), seed=0):
         labels[max(0, z - 2) : z + 3, max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = 1
     data = (100 + 60 * labels + random.normal(0, 10, shape)).clip(0, 255).astype(np.uint8)
     return data, labels
+
+
+def prepared_with(name, *spacings, shape=(40, 64, 64), overrides=()) -> Prepared:
+    """Prepare a recipe of volumes that differ in their spacing only."""
+    registry = load_registry(builtin_only=True)
+    data, labels = small_volume(shape)
+    grids = (Grid(spacing, "nm", f"volume {index}") for index, spacing in enumerate(spacings))
+    volumes = [Volume(data[None], grid) for grid in grids]
+    return prepare(registry, resolve_recipe(registry, name, overrides), volumes, [labels] * len(volumes))
+
+
+@pytest.mark.parametrize(
+    ("spacing", "axes"), [((5, 1, 1), "z"), ((1, 5, 1), "y"), ((1, 1, 5), "x"), ((1, 4, 4), "z"), ((2, 1, 1), "zyx")]
+)
+def test_slices_lie_along_and_boxes_keep_the_axis_that_differs(spacing, axes):
+    slices, boxes = (prepared_with(name, spacing) for name in ("slices", "patches"))
+    assert (slices.spec.axes, boxes.spec.axes) == (axes, axes)
+    assert [group.axis for group in slices.groups] == ["zyx".index(letter) for letter in axes]
+    (group,) = boxes.groups
+    assert group.thick == (None if axes == "zyx" else "zyx".index(axes))
+    alike = None if axes == "zyx" else [size for axis, size in zip("zyx", spacing, strict=True) if axis != axes]
+    assert (window_spacing(slices.spec) or (0,))[1:] == tuple(alike or ())
+    assert window_spacing(boxes.spec) == spacing
+
+
+def test_volumes_of_which_another_axis_differs_need_a_decision():
+    assert prepared_with("slices", (1, 1, 5), (1, 1, 1)).spec.axes == "x"
+    what = "data.axes: voxels or extent differ along x in volume 0 and along z in volume 1. Set data.axes"
+    with pytest.raises(UsageError, match=what):
+        prepared_with("patches", (1, 1, 5), (5, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "shape", "overrides", "warned"),
+    [
+        ("patches", "cpu", (80, 80, 80), [], True),
+        ("patches", "cuda", (80, 80, 80), [], False),
+        ("patches", "cpu", (80, 80, 80), ["data.window=small"], False),
+        ("patches", "cpu", (80, 80, 80), ["data.window=[64, 64, 64]"], False),
+        ("patches", "cpu", (48, 48, 48), [], False),
+        ("slices", "cpu", (80, 80, 80), [], False),
+    ],
+)
+def test_large_boxes_on_a_cpu_are_warned_of_unless_they_were_asked_for(name, device, shape, overrides, warned, caplog):
+    prepared = prepared_with(name, (1, 1, 1), shape=shape, overrides=overrides)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "volseg"):
+        warn_of_time(prepared, device)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == warned
+    assert all("volseg suggest --dims 3 writes a recipe for this machine" in line for line in said)
+
+
+def test_a_training_says_once_that_it_may_take_long(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("volseg_core.training.run._QUICK", 1000)
+    data, labels = small_volume((24, 24, 24))
+    overrides = ["model.f_maps=4", "train.epochs=1", "train.steps=1", "train.device=cpu"]
+    with caplog.at_level(logging.WARNING, "volseg"):
+        volseg_core.train("patches", data=data, labels=labels, output=tmp_path / "run", overrides=overrides)
+    assert sum("may keep a CPU busy for days" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_a_run_holds_what_is_needed_to_use_and_repeat_it(trained):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,33 @@ def test_a_volume_has_a_channel_axis() -> None:
 )
 def test_spacing_counts_as_isotropic_up_to_a_factor_of_two(spacing: Any, isotropic: Any) -> None:
     assert Grid(spacing).isotropic is isotropic
+
+
+@pytest.mark.parametrize(
+    ("spacing", "axis"),
+    [((5, 1, 1), 0), ((1, 5, 1), 1), ((1, 1, 5), 2), ((1, 4, 4), 0), ((4, 4, 1), 2), ((1, 2, 7), 2), ((1, 4, 5), 0)],
+)
+def test_the_odd_axis_is_the_one_that_differs_from_the_two_others(spacing: Any, axis: int) -> None:
+    assert Grid(spacing).odd_axis == axis
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("nm", 4e-9), ("µm", 4e-6), ("μm", 4e-6), ("um", 4e-6), (" MM ", 4e-3), ("angstrom", 4e-10), ("pixel", None)],
+)
+def test_spacing_in_metres(unit: str, expected: float | None) -> None:
+    assert Grid((4.0, 4.0, 4.0), unit).metres == (None if expected is None else pytest.approx((expected,) * 3))
+    assert Grid(None, unit).metres is None
+
+
+def test_a_spacing_is_told_in_another_unit_where_both_are_known() -> None:
+    grid = Grid((0.04, 0.008, 0.008), "um", "a.h5")
+    there = grid.in_unit("nm")
+    assert (there.spacing, there.unit, there.source) == (pytest.approx((40, 8, 8)), "nm", "a.h5")
+    assert there.voxel_size == "40 x 8 x 8 nm"
+    for unit in ("", "pixel"):
+        assert grid.in_unit(unit) is grid
+        assert replace(grid, unit=unit).in_unit("nm").spacing == grid.spacing
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=4), st.integers(1, 200))

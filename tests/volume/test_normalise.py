@@ -102,6 +102,22 @@ def test_bounds_are_numpys_percentiles(values: Any) -> None:
     assert channel.std == pytest.approx(clipped.std(), abs=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize(
+    ("clip", "cut"), [((0, 100), (False, False)), ((0, 99), (False, True)), ((1, 100), (True, False))]
+)
+def test_percentiles_0_and_100_cut_nothing_off_what_a_sample_misses(dtype: Any, clip: Any, cut: Any) -> None:
+    data = np.random.default_rng(0).integers(50, 60, (1, 40, 40, 40)).astype(dtype)
+    data[0, 0, 0, 0], data[0, 0, 0, 1] = 3, 120
+    normaliser = Normalisation("zscore", clip).fit(data, limit=4000)
+    assert normaliser.sampled
+    (channel,) = normaliser.channels
+    assert (channel.low > 3, channel.high < 120) == cut
+    dark, bright = normaliser.unit(data[:, 0])[0, 0, :2]
+    assert (dark, bright) == (0, 1)
+    assert channel.mean == pytest.approx(54.5, abs=0.3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_measured_can_be_written_down_and_read_back(kind: str) -> None:
     normaliser = rule(kind).fit(grey(shape=(2, 6, 20, 20)))

@@ -95,3 +95,11 @@ def test_without_a_spacing_nothing_is_resampled() -> None:
         resampled_shape((1, 2, 3), Grid(source="a.h5"), (1, 1, 1))
     with pytest.raises(DataError, match="is of independent images"):
         resampled_shape((1, 2, 3), Grid((1, 1, 1), independent=True), (1, 1, 1))
+
+
+@pytest.mark.parametrize("spacing", [(0.008,) * 3, (8.0, 8.0, 8000.0)])
+def test_voxels_a_thousand_times_as_large_are_taken_for_a_mistaken_unit(spacing: Any) -> None:
+    grid = Grid(spacing, source="a.h5")
+    with pytest.raises(DataError, match=r"a\.h5: has voxels of .*, 1e\+03 times off data\.resample, 8 x 8 x 8"):
+        resampled_shape((100, 100, 100), grid, (8, 8, 8))
+    assert resampled_shape((10, 10, 10), Grid((80, 8, 8)), (8, 8, 8)) == (100, 10, 10)

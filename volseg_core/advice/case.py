@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from volseg_core.advice.survey import metres
 from volseg_core.machine import cpu_count, memory_available
 
 if TYPE_CHECKING:
@@ -64,14 +63,8 @@ class Case:
     @property
     def finest(self) -> float:
         """Smallest spacing in metres, NaN where it is not known."""
-        spacing = metres(self.image.grid)
+        spacing = self.image.grid.metres
         return min(spacing) if spacing else math.nan
-
-    @property
-    def flatness(self) -> float:
-        """Spacing along z in units of the finest, 1 where it is not known."""
-        spacing = self.image.grid.spacing
-        return spacing[0] / min(spacing) if spacing else 1.0
 
     @property
     def likeness(self) -> float:

@@ -9,7 +9,7 @@ from volseg_core.advice.findings import Finding, Level, times
 from volseg_core.advice.images import check_image
 from volseg_core.advice.labels import VALUES, check_ids, check_planes, kind_of
 from volseg_core.advice.placement import FEWEST, agreement
-from volseg_core.advice.survey import metres, survey_image, survey_labels
+from volseg_core.advice.survey import survey_image, survey_labels
 from volseg_core.data.files import VolumeLike, open_volume
 from volseg_core.volume.labels import class_names
 
@@ -72,7 +72,7 @@ def check_shape(image: VolumeSource, ids: VolumeSource) -> Iterator[Finding]:
 
 
 def _spacing(image: Grid, labels: Grid) -> Iterator[Finding]:
-    one, other = metres(image), metres(labels)
+    one, other = image.metres, labels.metres
     if image.independent:
         return
     if image.spacing is None:
@@ -81,16 +81,12 @@ def _spacing(image: Grid, labels: Grid) -> Iterator[Finding]:
             "note", "the image does not say its voxel spacing", why, "Set data.axes=z if planes lie far apart"
         )
     elif one is None or other is None:
-        yield Finding("ok", f"spacing {_spaced(image)}")
+        yield Finding("ok", f"spacing {image.voxel_size}")
     elif all(math.isclose(a, b, rel_tol=_SAME_SPACING) for a, b in zip(one, other, strict=True)):
-        yield Finding("ok", f"spacing {_spaced(image)} of image and labels")
+        yield Finding("ok", f"spacing {image.voxel_size} of image and labels")
     else:
-        what = f"the image has spacing {_spaced(image)} and the labels {_spaced(labels)}"
+        what = f"the image has spacing {image.voxel_size} and the labels {labels.voxel_size}"
         yield Finding("fatal", what, "the labels were made on another grid", "Resample them, or correct the file")
-
-
-def _spaced(grid: Grid) -> str:
-    return f"{' x '.join(f'{value:g}' for value in grid.spacing or ())} {grid.unit}".rstrip()
 
 
 def _place(

@@ -20,15 +20,18 @@ _STEPS_CPU, _STEPS_GPU = 3000, 6000
 _LEAST_EPOCHS, _MOST_EPOCHS = 8, 100
 
 
-def flatness(case: Case) -> tuple[bool, str]:
-    """Return whether z looks unlike the other axes, and why."""
+def odd_axis(case: Case) -> tuple[str, str]:
+    """Return the axis that looks unlike the others (an empty string: none does), and why."""
     depth, *plane = case.image.shape
-    if not case.image.grid.isotropic:
-        return True, f"planes lie {case.flatness:.1f} times as far apart as voxels within them"
+    grid = case.image.grid
+    if grid.spacing is not None and not grid.isotropic:
+        axis = grid.odd_axis
+        letter, factor = "zyx"[axis], grid.spacing[axis] / min(grid.spacing[axis - 1], grid.spacing[axis - 2])
+        return letter, f"planes lie {factor:.1f} times as far apart along {letter} as voxels within them"
     if depth < _THIN and 2 * depth < min(plane):
-        return True, f"{depth} planes are too few for another direction"
-    known = case.image.grid.spacing is not None
-    return False, "the spacing is near to equal" if known else "no spacing is known, so voxels count as cubes"
+        return "z", f"{depth} planes are too few for another direction"
+    known = grid.spacing is not None
+    return "", "the spacing is near to equal" if known else "no spacing is known, so voxels count as cubes"
 
 
 def augmentation_choice(case: Case) -> Choice:

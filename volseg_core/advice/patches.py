@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from volseg_core.advice.case import GIB, IGNORE
-from volseg_core.advice.choices import augmentation_choice, class_choices, flatness, length_choices
+from volseg_core.advice.choices import augmentation_choice, class_choices, length_choices, odd_axis
 from volseg_core.data.windows import AUTO_BOX, AUTO_THIN_BOX
 from volseg_core.recipe.choices import Choice
 
@@ -33,15 +33,14 @@ def patch_choices(case: Case) -> Iterator[Choice]:
         count = len(case.labels.classes(IGNORE))
         why = f"the {count} ids are classes; if they number objects, ask again with --objects"
         yield Choice("extends", "volseg/patches", why)
-    flat, why = flatness(case)
-    axes = "z" if flat else "zyx"
-    yield Choice("data.axes", axes, f"{why}: patches are {'flat' if flat else 'cubes'}")
+    odd, why = odd_axis(case)
+    yield Choice("data.axes", odd or "zyx", f"{why}: patches are {'flat' if odd else 'cubes'}")
     yield _window(case)
     yield _augmentation(case)
     if not case.objects:
         yield from (choice for choice in class_choices(case) if choice.key == "loss")  # patches are balanced anyway
-    yield from _model(case, axes)
-    voxels = math.prod(AUTO_THIN_BOX if flat else AUTO_BOX) // (1 if case.machine.gpu else _SMALLER)
+    yield from _model(case, odd)
+    voxels = math.prod(AUTO_THIN_BOX if odd else AUTO_BOX) // (1 if case.machine.gpu else _SMALLER)
     yield from length_choices(case, case.labelled / voxels / _BATCH)
     yield _quality(case)
 
@@ -61,20 +60,19 @@ def _augmentation(case: Case) -> Choice:
     return Choice(choice.key, {"use": choice.value, "rotate90": False}, why)
 
 
-def _model(case: Case, axes: str) -> Iterator[Choice]:
+def _model(case: Case, odd: str) -> Iterator[Choice]:
     """Choose a network; where one axis differs, its first two halvings leave that one as it is."""
-    flat = len(axes) == 1
-    planar = [1 if axis == axes else 2 for axis in "zyx"]
+    planar = [1 if axis == odd else 2 for axis in "zyx"]
     machine = case.machine
     if not machine.gpu:
         why = (
             "a stem of stride 2 keeps full resolution out of all stages: "
-            f"{'several' if flat else 'seven'} times the steps of unet3d on a CPU; "
+            f"{'several' if odd else 'seven'} times the steps of unet3d on a CPU; "
             "batch norm does not depend on the window, and lets boxes be laid out as CPUs like them"
         )
         sizes: dict[str, Any] = {"stem": 2}
-        if flat:
-            why += f"; {axes} has few or coarse steps: it is halved only where the other axes are coarse too"
+        if odd:
+            why += f"; {odd} has few or coarse steps: it is halved only where the other axes are coarse too"
             sizes = {"stem": planar, "strides": [planar, [2, 2, 2], [2, 2, 2]]}
         yield Choice("model", {"use": "nnunet", **sizes, "norm": "batch", "width": 16, "stages": 4}, why)
         yield Choice("train.lr", _RATE_CPU, "with batch norm few steps learn more at this rate")
@@ -84,8 +82,8 @@ def _model(case: Case, axes: str) -> Iterator[Choice]:
         channels, why = 32, f"64 channels take up to 9 GiB of memory, these half of it, on {machine}"
     yield Choice("model.use", "unet3d", "what it sees comes at full resolution; no weights are needed")
     yield Choice("model.f_maps", channels, why)
-    if flat:
-        why = f"{axes} has few or coarse steps: it is pooled only where the other axes are coarse too"
+    if odd:
+        why = f"{odd} has few or coarse steps: it is pooled only where the other axes are coarse too"
         yield Choice("model.pool_kernel_size", [planar, planar, [2, 2, 2]], why)
 
 

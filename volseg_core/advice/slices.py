@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from volseg_core.advice.case import GIB
-from volseg_core.advice.choices import augmentation_choice, class_choices, flatness, length_choices
+from volseg_core.advice.choices import augmentation_choice, class_choices, length_choices, odd_axis
 from volseg_core.recipe.choices import Choice, offers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def slice_choices(case: Case) -> Iterator[Choice]:
     axes = _axes(case)
     yield axes
     yield _neighbours(case, axes.value)
-    yield from _windows(case)
+    yield from _windows(case, axes.value)
     yield augmentation_choice(case)
     yield from class_choices(case)
     yield _encoder(case)
@@ -37,14 +37,16 @@ def slice_choices(case: Case) -> Iterator[Choice]:
 def _axes(case: Case) -> Choice:
     if case.image.grid.independent or case.image.shape[0] == 1:
         return Choice("data.axes", "z", "independent or single images: there is nothing between them")
-    flat, why = flatness(case)
-    if flat:
-        return Choice("data.axes", "z", why)
+    odd, why = odd_axis(case)
+    if odd:
+        return Choice("data.axes", odd, why)
     return Choice("data.axes", "zyx", f"{why}: three directions give three times the views to learn from and to merge")
 
 
 def _neighbours(case: Case, axes: str) -> Choice:
     key, likeness = "data.neighbours", case.likeness
+    if axes in ("y", "x"):
+        return Choice(key, 0, f"one slice at a time: how alike neighbours along {axes} are was not looked at")
     if axes != "z" or case.image.grid.independent or not math.isfinite(likeness):
         return Choice(key, 0, "one slice at a time: context comes from the other directions, or there is none")
     if likeness < _ALIKE:
@@ -54,8 +56,8 @@ def _neighbours(case: Case, axes: str) -> Choice:
     )
 
 
-def _windows(case: Case) -> Iterator[Choice]:
-    smallest = min(case.image.shape[1:])
+def _windows(case: Case, axes: str) -> Iterator[Choice]:
+    smallest = min(size for axis, size in zip("zyx", case.image.shape, strict=True) if axis != axes)
     why = f"{_WINDOW} x {_WINDOW} voxels" if smallest >= _WINDOW else f"as large as slices of {smallest} voxels allow"
     yield Choice("data.window", "auto", f"{why}, at the scale of the volume")
 

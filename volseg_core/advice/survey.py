@@ -24,7 +24,6 @@ _WIDEST = 2048
 _SAMPLES = 1 << 16
 """Values that go into the sample of intensities."""
 _MOST_IDS = 100_000
-_METRES = {"nm": 1e-9, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
 @dataclass
@@ -74,12 +73,6 @@ class LabelSurvey:
     def classes(self, ignore: tuple[int, ...] = (-1,)) -> dict[int, int]:
         """Return voxels of each id that is not ignored."""
         return {item: count for item, count in sorted(self.ids.items()) if item not in ignore}
-
-
-def metres(grid: Grid) -> tuple[float, ...] | None:
-    """Return the spacing (z, y, x) in metres, or None where spacing or unit are not known."""
-    factor = _METRES.get(grid.unit.strip().lower())
-    return None if grid.spacing is None or factor is None else tuple(value * factor for value in grid.spacing)
 
 
 def survey_image(source: VolumeSource) -> ImageSurvey:

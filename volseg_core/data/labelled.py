@@ -83,10 +83,12 @@ def read_labelled(
     data: Sequence[VolumeLike],
     labels: Sequence[VolumeLike],
     known: Sequence[HeadSpec] | None = None,
+    unit: str = "",
 ) -> tuple[list[Labelled], tuple[HeadSpec, ...]]:
     """Read pairs of volumes and labels, and say what each head of the recipe learns from them.
 
-    The caller's arrays and files are never changed. With ``known`` the heads are given.
+    The caller's arrays and files are never changed. With ``known`` the heads are given. Spacings are told in ``unit``,
+    by default that of the first volume, where a volume says its own.
 
     Raises:
         DataError: whatever is wrong with a file or a pair, naming it. UsageError: heads that need labels apart.
@@ -94,7 +96,10 @@ def read_labelled(
     values = _learns_values(recipe)
     both = list(zip(data, labels, strict=True))
     lazy = _lazy(catalog, recipe, both)
-    pairs = [_read_pair(catalog, recipe, *pair, values=values, lazy=lazy) for pair in both]
+    pairs: list[_Pair] = []
+    for image, label in both:
+        pairs.append(_read_pair(catalog, recipe, image, label, unit, values=values, lazy=lazy))
+        unit = unit or pairs[0].grid.unit
     _check_channels(pairs)
     if values:
         heads = known or (value_head(recipe, [(pair.labels, pair.where) for pair in pairs]),)
@@ -168,8 +173,12 @@ def _classes(recipe: Recipe, head: Head, pairs: Sequence[_Pair]) -> ClassMap:
     return classes
 
 
-def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike], channels: int) -> list[Labelled]:
-    """Read volumes that have no labels. Each voxel counts as if it had class 0, so that windows may lie anywhere.
+def read_unlabelled(
+    catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike], channels: int, unit: str = ""
+) -> list[Labelled]:
+    """Read volumes that have no labels, their spacing in a unit where they say theirs.
+
+    Each voxel counts as if it had class 0, so that windows may lie anywhere.
 
     Raises:
         DataError: a file is wrong, or has other channels than the labelled volumes.
@@ -178,7 +187,7 @@ def read_unlabelled(catalog: Catalog, recipe: Recipe, items: Sequence[VolumeLike
     lazy = _lazy(catalog, recipe, ((item,) for item in items))
     for item in items:
         with open_volume(catalog, item, "data", recipe.reader) as source:
-            volume = Volume(held(source, lazy=lazy), source.grid)
+            volume = Volume(held(source, lazy=lazy), source.grid.in_unit(unit))
         if (target := recipe.data.resample) is not None:
             shape = resampled_shape(volume.shape, volume.grid, target)
             new = mapped if lazy else np.empty
@@ -237,11 +246,11 @@ def _kinds(truth: Array, new: New) -> Array:
 
 
 def _read_pair(
-    catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike, *, values: bool, lazy: bool
+    catalog: Catalog, recipe: Recipe, image: VolumeLike, label: VolumeLike, unit: str, *, values: bool, lazy: bool
 ) -> _Pair:
     """Read a pair; the labels' shape is compared before their voxels are read. Only values may have channels."""
     with open_volume(catalog, image, "data", recipe.reader) as source:
-        volume = Volume(held(source, lazy=lazy), source.grid)
+        volume = Volume(held(source, lazy=lazy), source.grid.in_unit(unit))
     with open_volume(catalog, label, "labels", recipe.reader) as source:
         where = source.grid.source
         if source.channels != 1 and not values:

@@ -225,19 +225,14 @@ def _places(item: VolumeLike, labels: str | None = None) -> list[Reference]:
 
 def _spacing(ours: VolumeSource, truth: VolumeSource) -> tuple[float, float, float] | None:
     """Return the voxel size of the labels, else of the prediction; one that differs is warned of."""
-    first, second = truth.grid, ours.grid
+    first, second = truth.grid, ours.grid.in_unit(truth.grid.unit)
     if first.spacing and second.spacing:
         same = np.allclose(first.spacing, second.spacing, rtol=_CLOSE, atol=0)
         if not same or (first.unit and second.unit and first.unit != second.unit):
-            log.warning("voxel sizes differ: labels %s, prediction %s", _told(truth), _told(ours))
+            log.warning("voxel sizes differ: labels %s, prediction %s", truth.grid.voxel_size, ours.grid.voxel_size)
     chosen = truth if first.spacing else ours
     if chosen.grid.spacing is None:
         log.info("no voxel size is known: distances are in voxels")
     else:
-        log.info("voxel size %s, from the %s", _told(chosen), "labels" if chosen is truth else "prediction")
+        log.info("voxel size %s, from the %s", chosen.grid.voxel_size, "labels" if chosen is truth else "prediction")
     return chosen.grid.spacing
-
-
-def _told(source: VolumeSource) -> str:
-    sizes = " x ".join(f"{size:g}" for size in source.grid.spacing or ())
-    return f"{sizes} {source.grid.unit}".rstrip()

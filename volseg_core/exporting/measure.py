@@ -112,7 +112,7 @@ def given_sample(
         with open_volume(registry.catalog, on, "data", recipe.reader) as source:
             volume = source.volume()
         return Sample(_named(volume.grid.source), volume)
-    pair = read_labelled(registry.catalog, recipe, [on], [labels], model.spec.heads)[0][0]
+    pair = read_labelled(registry.catalog, recipe, [on], [labels], model.spec.heads, model.spec.unit)[0][0]
     return Sample(_named(pair.grid.source), Volume(pair.data, pair.grid), pair.labels)
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 _FLOATS = (PROBABILITIES, VALUES)
+_FEW_IDS = 1 << 24
+"""Largest number of an object up to which numbers stay as they are: steps make tables of as many entries."""
 
 
 def run_postprocess(
@@ -138,7 +140,11 @@ def _layer(source: VolumeSource, kind: str, classes: ClassMap | None) -> Layer:
         return Layer(kind, source.shape, source.channels, 0, lambda box: _floats(source, box))
     if classes is not None:
         return Layer(kind, source.shape, 0, len(classes) - 1, lambda box: _indices(source, classes, box))
-    return Layer(kind, source.shape, 0, _largest(source), lambda box: _objects(source, box))
+    largest = _largest(source)
+    if largest < _FEW_IDS:
+        return Layer(kind, source.shape, 0, largest, lambda box: _objects(source, box).astype(np.int64))
+    known = _numbers(source)
+    return Layer(kind, source.shape, 0, len(known) - 1, lambda box: np.searchsorted(known, _objects(source, box)))
 
 
 def _floats(source: VolumeSource, box: Box) -> Array:
@@ -154,8 +160,8 @@ def _indices(source: VolumeSource, classes: ClassMap, box: Box) -> Array:
 
 
 def _objects(source: VolumeSource, box: Box) -> Array:
-    ids: Array = np.maximum(source.read(box)[0].astype(np.int64), 0)
-    return ids
+    ids: Array = source.read(box)[0]
+    return np.maximum(ids, 0) if ids.dtype.kind == "i" else ids
 
 
 def _largest(source: VolumeSource) -> int:
@@ -163,6 +169,14 @@ def _largest(source: VolumeSource) -> int:
     for planes, rows in whole_chunks(source.shape):
         found = max(found, int(source.read((planes, rows, slice(0, source.shape[2]))).max()))
     return found
+
+
+def _numbers(source: VolumeSource) -> Array:
+    """Return the numbers that objects have, 0 among them, ascending."""
+    known = np.zeros(1, source.dtype)
+    for planes, rows in whole_chunks(source.shape):
+        known = np.union1d(known, _objects(source, (planes, rows, slice(0, source.shape[2]))))
+    return known
 
 
 def _sink(registry: Registry, chain: Chain, source: VolumeSource, output: Path | None, record: dict[str, Any]) -> Any:

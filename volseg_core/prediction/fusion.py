@@ -103,7 +103,7 @@ def fit_fusion(
         VolsegError: what is wrong with the volumes; one view only, or too few labels to hold some out.
     """
     classes = model.spec.only_classes("fit-merge").classes
-    volumes, _ = read_labelled(catalog, recipe, [data], [labels], model.spec.heads)
+    volumes, _ = read_labelled(catalog, recipe, [data], [labels], model.spec.heads, model.spec.unit)
     fitted, judged = (draw_voxels(part, len(classes), SAMPLES, 0) for part in _parts(volumes[0]))
     plan, probabilities = _predicted(
         catalog, model, recipe, volumes[0], np.concatenate([fitted.places, judged.places]), progress, device

@@ -121,7 +121,7 @@ def opened_job(
     """Open a volume, check that the model can segment it as wanted, and load the network."""
     with open_volume(catalog, item, "data", recipe.reader) as stored:
         check_input(model.spec, stored.channels, stored.grid.source, independent=stored.grid.independent)
-        source = regridded(stored, recipe.data.resample)
+        source = regridded(stored, recipe.data.resample, model.spec.unit)
         chain = _chain(model, recipe, source) if "labels" in wanted else None
         kinds = dict.fromkeys((*wanted, *(chain.kinds_of_classes() if chain else ())))
         plan = make_plan(
@@ -209,7 +209,7 @@ def _chain(model: ModelFile, recipe: Recipe, source: VolumeSource) -> Chain | No
     steps = link_steps(recipe.postprocess, {head.name: HEAD_ARRAYS[head.task] for head in heads})
     check_merge(steps, recipe.merge)
     classes = {head.name: head.classes if head.of_classes else None for head in heads}
-    return Chain(tuple(steps), classes, source.grid.spacing) if steps else None
+    return Chain(tuple(steps), classes, source.grid.in_unit(model.spec.unit).spacing) if steps else None
 
 
 def _runtime(catalog: Catalog, model: ModelFile, recipe: Recipe, device: str) -> Any:

@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     Spacing = tuple[float, float, float]
 
 
-def regridded(source: VolumeSource, target: Spacing | None) -> VolumeSource:
-    """Return a source with voxels of a target spacing, in memory, or the source itself where it has them.
+def regridded(source: VolumeSource, target: Spacing | None, unit: str) -> VolumeSource:
+    """Return a source with voxels of a target spacing in a unit, in memory, or the source itself where it has them.
 
     Raises:
-        DataError: the volume does not say its spacing.
+        DataError: the volume does not say its spacing, or another one by far.
     """
     if target is None:
         return source
-    shape = resampled_shape(source.shape, source.grid, target)
+    grid = source.grid.in_unit(unit)
+    shape = resampled_shape(source.shape, grid, target)
     if shape == tuple(source.shape):
         return source
     data = resample(source.read(), shape, linear=True)
-    return VolumeSource(None, data, replace(source.grid, spacing=target), source.reader)
+    return VolumeSource(None, data, replace(grid, spacing=target), source.reader)
 
 
 def stored_specs(specs: Mapping[str, ArraySpec], shape: Shape) -> dict[str, ArraySpec]:

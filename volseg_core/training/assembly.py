@@ -14,7 +14,7 @@ from volseg_core.model import read_model
 from volseg_core.network import build_network, load_tensors, misfits
 from volseg_core.training.losses import SumOfHeads, WeightedLoss
 from volseg_core.training.scores import Scorer
-from volseg_core.volume import SLICES
+from volseg_core.volume import SLICES, View
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,5 +100,7 @@ def build_scorers(catalog: Catalog, prepared: Prepared) -> list[Scorer]:
 
 def window_spacing(spec: ModelSpec) -> tuple[float, ...] | None:
     """Return the spacing that all validation windows share, or None: then distances are in voxels."""
-    alike = spec.spacing is not None and len(set(spec.spacing)) == 1
-    return spec.spacing if spec.dims != SLICES or spec.axes == "z" or alike else None
+    alike = spec.spacing is None or len(set(spec.spacing)) == 1
+    if spec.spacing is None or spec.dims != SLICES or alike:
+        return spec.spacing
+    return tuple(spec.spacing[axis] for axis in View.parse(spec.axes).order) if len(spec.axes) == 1 else None

@@ -15,7 +15,7 @@ from volseg_core.data.folds import split_fold
 from volseg_core.data.generated import generated_volume
 from volseg_core.data.labelled import Labelled, read_labelled, read_unlabelled, weighted
 from volseg_core.data.split import Region, split, whole
-from volseg_core.data.windows import Group, by, window_groups
+from volseg_core.data.windows import AUTO_BOX, Group, by, window_groups
 from volseg_core.errors import DivergedError, Interrupted, UsageError, VolsegError
 from volseg_core.machine import torch_device
 from volseg_core.model import ModelSpec
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("volseg")
 
 _THIN = 48
+_QUICK = math.prod(AUTO_BOX) // 8
+"""Voxels of a box that a CPU learns in hours: that of ``data.window: small``."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def run_training(
     folder = options.folder
     all_folds = recipe.data.folds > 0 and recipe.data.fold is None
     check_folder(options, folds=all_folds)
-    torch_device(recipe.train.device)
+    device = torch_device(recipe.train.device)
     if recipe.generate is not None and not data:
         recipe = generated_volume(registry.catalog, recipe, folder / GENERATED)
     if not data and not recipe.data.train:
@@ -124,6 +126,7 @@ def run_training(
 
         return run_folds(registry, recipe, options, progress, data, labels)
     prepared = prepare(registry, recipe, data, labels)
+    warn_of_time(prepared, device)
     if options.resume:
         check_same_recipe(prepared.recipe, folder)
     write_start(registry, recipe, prepared.recipe, options)
@@ -148,6 +151,16 @@ def run_training(
             write_end(folder, status, start, result)
         registry.plugins.call("volseg_run_finished", run=info, status=status.partition(":")[0])
     return result
+
+
+def warn_of_time(prepared: Prepared, device: str) -> None:
+    """Warn where a CPU is to learn boxes as large as a GPU takes, and nobody asked for that size."""
+    if device != "cpu" or prepared.spec.dims == SLICES or prepared.recipe.data.window != "auto":
+        return
+    largest = max((group.window for group in prepared.groups), key=math.prod)
+    if math.prod(largest) > _QUICK:
+        hint = "volseg suggest --dims 3 writes a recipe for this machine"
+        log.warning("windows of %s (data.window: auto) may keep a CPU busy for days: %s", by(largest), hint)
 
 
 def monitored(recipe: Recipe) -> tuple[str, bool]:
@@ -219,7 +232,8 @@ def _unlabelled(registry: Registry, recipe: Recipe, volumes: Sequence[Labelled])
     if (recipe.train.teacher is None) == bool(files):
         what = "without train.teacher nothing uses them" if files else "train.teacher needs volumes without labels"
         raise UsageError("data.unlabelled", what, "Give both: data.unlabelled=[FILE] and train.teacher={}.")
-    return [whole(volume) for volume in read_unlabelled(registry.catalog, recipe, files, len(volumes[0].data))]
+    like = len(volumes[0].data), volumes[0].grid.unit
+    return [whole(volume) for volume in read_unlabelled(registry.catalog, recipe, files, *like)]
 
 
 def _regions(
@@ -230,7 +244,7 @@ def _regions(
         return split_fold(volumes, rule, axes, recipe.data.folds, recipe.data.fold)
     if not rule.files:
         return split(volumes, rule, axes)
-    extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, heads)
+    extra, _ = read_labelled(registry.catalog, recipe, rule.files, rule.labels, heads, volumes[0].grid.unit)
     return [whole(volume) for volume in volumes], [whole(volume) for volume in extra]
 
 
@@ -239,11 +253,12 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
 
     To a 3D network they say which directions look alike: all (``zyx``), or all but the one axis that is named.
 
-    A volume counts as flat when its z extent is under 48 voxels and under half of the others, when its spacing
-    differs by more than a factor of two, or when its planes are independent images.
+    Where its spacing differs by more than a factor of two, a volume is sliced along the axis that differs; else along
+    z where its z extent is under 48 voxels and under half of the others, or its planes are independent images.
 
     Raises:
-        UsageError: the recipe asks for slices across independent images, or for boxes of them.
+        UsageError: the recipe asks for slices across independent images, or for boxes of them, or another axis differs
+            in one volume than in another.
     """
     wanted = recipe.data.axes
     independent = _independent(recipe, volumes)
@@ -254,11 +269,21 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
         if independent and wanted != "z":
             raise UsageError("data.axes", f"{wanted!r} slices across single or independent images", "Set data.axes=z.")
         return wanted
-    flat = any(
-        not volume.grid.isotropic or (volume.shape[0] < _THIN and 2 * volume.shape[0] < min(volume.shape[1:]))
-        for volume in volumes
-    )
-    return "z" if independent or flat else "zyx"
+    if independent:
+        return "z"
+    odd = {axis: volume for volume in volumes if (axis := _odd_axis(volume))}
+    if len(odd) > 1:
+        told = " and ".join(f"along {axis} in {volume.grid.source}" for axis, volume in sorted(odd.items()))
+        raise UsageError("data.axes", f"voxels or extent differ {told}", "Set data.axes, or turn the volumes alike.")
+    return next(iter(odd), "zyx")
+
+
+def _odd_axis(volume: Labelled) -> str:
+    """Return the one axis of a volume that does not look like the others, an empty string where all are alike."""
+    if not volume.grid.isotropic:
+        return "zyx"[volume.grid.odd_axis]
+    depth, *plane = volume.shape
+    return "z" if depth < _THIN and 2 * depth < min(plane) else ""
 
 
 def _describe(groups: Sequence[Group], axes: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,10 @@ PIECE = 1 << 22
 CHUNK = 64
 """Edge of the chunks of arrays that are written, where the format has any."""
 _DEFAULT_AXES = {2: "yx", 3: "zyx", 4: "czyx"}
+_METRES = {
+    "angstrom": 1e-10, "å": 1e-10, "nm": 1e-9, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6,
+    "mm": 1e-3, "cm": 1e-2, "m": 1.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,32 @@ class Grid:
     def isotropic(self) -> bool:
         """Whether the coarsest spacing is at most twice the finest (unknown spacing counts as isotropic)."""
         return self.spacing is None or max(self.spacing) <= 2 * min(self.spacing)
+
+    @property
+    def odd_axis(self) -> int:
+        """The axis whose spacing differs most from the others', by ratio: the coarse one of thick sections."""
+        sizes = self.spacing or (1.0, 1.0, 1.0)
+        fine, middle, coarse = sorted(sizes)
+        return sizes.index(coarse if coarse / middle >= middle / fine else fine)
+
+    @property
+    def metres(self) -> Spacing | None:
+        """The spacing in metres, None where it or its unit is not known."""
+        in_metres = self.in_unit("m")
+        return in_metres.spacing if in_metres.unit == "m" else None
+
+    @property
+    def voxel_size(self) -> str:
+        """Spacing and unit, for people."""
+        return f"{' x '.join(f'{size:g}' for size in self.spacing or ())} {self.unit}".rstrip()
+
+    def in_unit(self, unit: str) -> Grid:
+        """Return the grid with its spacing in another unit of length; itself where one of the units is not known."""
+        mine, other = (_METRES.get(name.strip().lower()) for name in (self.unit, unit))
+        if self.spacing is None or mine is None or other is None:
+            return self
+        z, y, x = (size * (mine / other) for size in self.spacing)
+        return replace(self, spacing=(z, y, x), unit=unit)
 
 
 @dataclass(frozen=True)

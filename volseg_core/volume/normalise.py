@@ -90,6 +90,10 @@ class Normalisation:
             return self.clip
         if self.kind != "none":
             low, high = values.percentiles(self.clip)
+            least, most = self.clip
+            if least == 0 or most == 100:  # noqa: PLR2004  (nothing is cut off there, of what a sample misses neither)
+                extrema = _extrema(channel)
+                low, high = extrema[0] if least == 0 else low, extrema[1] if most == 100 else high  # noqa: PLR2004
             if high > low:
                 return low, high
         low, high = _extrema(channel)  # the percentiles coincide: a few bright voxels on a constant ground

@@ -23,17 +23,26 @@ if TYPE_CHECKING:
 
 _CLOSE = 1e-3
 """Relative difference of spacings that counts as none."""
+_FAR = 100
+"""How many times larger or smaller voxels are made at most; nanometres and micrometres are 1000 apart."""
 
 
 def resampled_shape(shape: Sequence[int], grid: Grid, target: Spacing) -> Shape:
-    """Return the shape (Z, Y, X) that a volume has with voxels of a target spacing.
+    """Return the shape (Z, Y, X) that a volume has with voxels of a target spacing, in the unit of its grid.
 
     Raises:
-        DataError: the volume does not say its spacing, or its planes are independent images.
+        DataError: the volume does not say its spacing, or its planes are independent images, or voxels would become
+            more than 100 times as large or small.
     """
     if grid.spacing is None or grid.independent:
         what = "is of independent images" if grid.independent else "does not say its spacing"
         raise DataError(grid.source, f"{what}, so that it cannot be resampled", "Set data.resample=null, or save one.")
+    factor = max(max(one / other, other / one) for one, other in zip(grid.spacing, target, strict=True))
+    if factor > _FAR:
+        wanted = " x ".join(f"{size:g}" for size in target)
+        what = f"has voxels of {grid.voxel_size}, {factor:.3g} times off data.resample, {wanted}"
+        hint = "That is in the unit of the first volume trained on: save voxel sizes with their unit."
+        raise DataError(grid.source, what, hint)
     if np.allclose(grid.spacing, target, rtol=_CLOSE, atol=0):
         z, y, x = shape
     else:
