@@ -53,3 +53,17 @@ def test_values_without_truth_or_of_one_number_are_drawn(tmp_path, known):
     truth[:known] = 3
     draw_values([Example("slice", np.zeros((32, 48)), truth, np.ones((32, 48)))], "depth", tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 0
+
+
+def test_a_row_without_objects_is_as_dark_as_the_others_say(tmp_path):
+    empty, image = np.zeros((32, 48)), np.full((32, 48), 0.5)
+    half = np.where(np.arange(48) < 24, 1.0, 0.0) + empty
+    rows = [Example("slice", image, truth, np.full((32, 48), 0.1)) for truth in (empty, half)]
+    draw_values(rows, "foreground", tmp_path / "both.png")
+    picture = matplotlib.image.imread(tmp_path / "both.png")[..., :3].mean(-1)
+    height, width = picture.shape
+    prediction = picture[height // 4, int(width * 0.625)]
+    assert prediction == pytest.approx(0.1, abs=0.02)
+    draw_values(rows[:1], "foreground", tmp_path / "empty.png")
+    alone = matplotlib.image.imread(tmp_path / "empty.png")[..., :3].mean(-1)
+    assert alone[alone.shape[0] * 2 // 3, int(width * 0.625)] == pytest.approx(0.1, abs=0.02)

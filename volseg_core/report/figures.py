@@ -121,21 +121,23 @@ def draw_examples(examples: Sequence[Example], names: Sequence[str], path: Path)
 def draw_values(examples: Sequence[Example], name: str, path: Path) -> None:
     """Draw one row per slice: image, truth, prediction and their difference, of values with NaN where there is none.
 
-    Truth and prediction of a row have one grey scale, from the lowest to the highest value of the truth.
+    Truth and prediction have one grey scale, from the lowest to the highest value of all truths (1 more where these are
+    the same), so that rows compare and a row without objects is as dark as it should be.
     """
+    known = np.concatenate([example.truth[~np.isnan(example.truth)] for example in examples])
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    scale = high - low or 1.0
     rows = []
     for example in examples:
-        known = example.truth[~np.isnan(example.truth)]
-        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-        truth, found = ((values - low) / max(high - low, 1e-6) for values in (example.truth, example.prediction))
-        difference = np.abs(found - truth)
-        mean = float(difference[~np.isnan(difference)].mean()) * (high - low) if known.size else math.nan
+        difference = np.abs(example.prediction - example.truth)
+        seen = difference[~np.isnan(difference)]
+        mean = float(seen.mean()) if seen.size else math.nan
         rows.append(
             (
                 (example.title, example.image),
-                (f"{name}: truth", np.nan_to_num(truth)),
-                ("prediction", found),
-                (f"difference, mean {mean:.3g}", np.nan_to_num(difference)),
+                (f"{name}: truth", np.nan_to_num((example.truth - low) / scale)),
+                ("prediction", (example.prediction - low) / scale),
+                (f"difference, mean {mean:.3g}", np.nan_to_num(difference / scale)),
             )
         )
     plt = _pyplot()
