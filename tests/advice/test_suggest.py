@@ -64,6 +64,11 @@ def test_the_coarse_axis_is_named_whichever_it_is(blobs, spacing, axis, dims):
     assert f"planes lie 5.0 times as far apart along {axis} as voxels within them" in text
 
 
+def test_an_axis_that_is_finer_than_the_others_is_told_so(blobs):
+    text = suggest(REGISTRY, *(volume(array, (1, 4, 4)) for array in blobs), LAPTOP, dims=3)
+    assert "planes lie 4.0 times as near to each other along z as voxels within them" in text
+
+
 @pytest.mark.parametrize(("likeness", "neighbours"), [(0.9, 1), (0.1, 0)])
 def test_flat_voxels_are_sliced_along_z_with_neighbours_when_these_are_alike(likeness, neighbours):
     image = stack(likeness=likeness)

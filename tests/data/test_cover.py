@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volseg_core.data.cover import GridPlaces, GridPlan, step_between
+from volseg_core.data.cover import GridPlaces, GridPlan
 from volseg_core.data.labelled import weighted
 from volseg_core.data.sampling import Places
 from volseg_core.data.split import whole
@@ -61,11 +61,6 @@ def test_the_overlap_sets_the_step(labelled: Make) -> None:
     group = Group(0, (4, 4, 4), (whole(labelled((16, 4, 4))),))
     places = GridPlaces(group, grid(overlap=0.5))
     assert [places.place(index, RANDOM).plane for index in range(len(places))] == [0, 2, 4, 6, 8, 10, 12]
-
-
-@pytest.mark.parametrize(("edge", "overlap", "step"), [(20, 0.9, 2), (10, 0.7, 3), (170, 0.7647, 40), (4, 0.95, 1)])
-def test_a_step_is_what_an_overlap_leaves(edge: int, overlap: float, step: int) -> None:
-    assert step_between(edge, overlap) == step
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -75,7 +75,14 @@ def test_spacing_counts_as_isotropic_up_to_a_factor_of_two(spacing: Any, isotrop
     [((5, 1, 1), 0), ((1, 5, 1), 1), ((1, 1, 5), 2), ((1, 4, 4), 0), ((4, 4, 1), 2), ((1, 2, 7), 2), ((1, 4, 5), 0)],
 )
 def test_the_odd_axis_is_the_one_that_differs_from_the_two_others(spacing: Any, axis: int) -> None:
-    assert Grid(spacing).odd_axis == axis
+    assert Grid(spacing).odd_axis((8, 64, 64)) == "zyx"[axis]
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((47, 95, 95), "z"), ((47, 94, 95), ""), ((48, 500, 500), ""), ((500, 8, 500), "")]
+)
+def test_few_planes_make_z_odd_where_no_spacing_differs(shape: Any, axis: str) -> None:
+    assert Grid().odd_axis(shape) == Grid((1, 1, 2)).odd_axis(shape) == axis
 
 
 @pytest.mark.parametrize(

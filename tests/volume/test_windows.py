@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from volseg_core.volume import SizeRule, Tiling, pad_to, padded_size, reflected
-from volseg_core.volume.windows import BLENDS
+from volseg_core.volume.windows import BLENDS, step_between
 
 
 @st.composite
@@ -174,3 +174,9 @@ def test_a_box_beyond_an_array_is_cut_from_the_padded_array(shape: Any, starts: 
     box = tuple(slice(start, start + edge) for start, edge in zip(corner, size, strict=True))
     padded = pad_to(array, [part.stop for part in box])
     np.testing.assert_array_equal(reflected(array, box), padded[(slice(None), *box)])
+
+
+@pytest.mark.parametrize(("edge", "overlap", "step"), [(20, 0.9, 2), (10, 0.7, 3), (170, 0.7647, 40), (4, 0.95, 1)])
+def test_a_step_is_what_an_overlap_leaves(edge: int, overlap: float, step: int) -> None:
+    assert step_between(edge, overlap) == step
+    assert Tiling((edge + 5 * step,), (edge,), overlap).starts(0) == [step * index for index in range(6)]

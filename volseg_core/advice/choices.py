@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 _RARE, _VERY_RARE = 0.05, 0.005
 _FEW_VOXELS = 500_000
 _EM_SPACING, _AIR = 50e-9, -500
-_THIN = 48
 _FEWEST_STEPS, _MOST_STEPS = 50, 1000
 _STEPS_CPU, _STEPS_GPU = 3000, 6000
 _LEAST_EPOCHS, _MOST_EPOCHS = 8, 100
@@ -22,16 +21,16 @@ _LEAST_EPOCHS, _MOST_EPOCHS = 8, 100
 
 def odd_axis(case: Case) -> tuple[str, str]:
     """Return the axis that looks unlike the others (an empty string: none does), and why."""
-    depth, *plane = case.image.shape
-    grid = case.image.grid
+    grid, shape = case.image.grid, case.image.shape
+    odd = grid.odd_axis(shape)
     if grid.spacing is not None and not grid.isotropic:
-        axis = grid.odd_axis
-        letter, factor = "zyx"[axis], grid.spacing[axis] / min(grid.spacing[axis - 1], grid.spacing[axis - 2])
-        return letter, f"planes lie {factor:.1f} times as far apart along {letter} as voxels within them"
-    if depth < _THIN and 2 * depth < min(plane):
-        return "z", f"{depth} planes are too few for another direction"
-    known = grid.spacing is not None
-    return "", "the spacing is near to equal" if known else "no spacing is known, so voxels count as cubes"
+        axis = "zyx".index(odd)
+        factor = grid.spacing[axis] / min(grid.spacing[axis - 1], grid.spacing[axis - 2])
+        apart = f"{factor:.1f} times as far apart" if factor > 1 else f"{1 / factor:.1f} times as near to each other"
+        return odd, f"planes lie {apart} along {odd} as voxels within them"
+    if odd:
+        return odd, f"{shape[0]} planes are too few for another direction"
+    return odd, "the spacing is near to equal" if grid.spacing else "no spacing is known, so voxels count as cubes"
 
 
 def augmentation_choice(case: Case) -> Choice:

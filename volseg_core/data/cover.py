@@ -11,6 +11,7 @@ from volseg_core.data.sampling import Place, box_shape
 from volseg_core.errors import DataError
 from volseg_core.volume import SLICES
 from volseg_core.volume.labels import IGNORED
+from volseg_core.volume.windows import step_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from volseg_core.recipe.blocks import SamplerBlock
 
     Array = np.ndarray[Any, Any]
-
-
-_ROUNDING = 1e-9
-"""Above that of a product: 0.9 of 20 voxels leave 2, not 1.9999999999999996."""
 
 
 class GridPlaces:
@@ -69,11 +66,6 @@ def _kept(group: Group, region: Region, sampler: SamplerBlock) -> Array:
 def _starts(size: int, edge: int, overlap: float) -> list[int]:
     """Return where windows of ``edge`` voxels begin that cover ``size``, each at most ``overlap`` beyond the next."""
     return [*range(0, size - edge, step_between(edge, overlap)), max(0, size - edge)]
-
-
-def step_between(edge: int, overlap: float) -> int:
-    """Return how many voxels windows of ``edge`` voxels lie apart that overlap by a share, at least 1."""
-    return max(1, int(edge * (1 - overlap) + _ROUNDING))
 
 
 def _holds_enough(labels: Array, corner: Sequence[int], window: Sequence[int], sampler: SamplerBlock) -> bool:

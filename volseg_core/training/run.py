@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("volseg")
 
-_THIN = 48
 _QUICK = math.prod(AUTO_BOX) // 8
 """Voxels of a box that a CPU learns in hours: that of ``data.window: small``."""
 
@@ -253,8 +252,8 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
 
     To a 3D network they say which directions look alike: all (``zyx``), or all but the one axis that is named.
 
-    Where its spacing differs by more than a factor of two, a volume is sliced along the axis that differs; else along
-    z where its z extent is under 48 voxels and under half of the others, or its planes are independent images.
+    A volume is sliced along its odd axis (`Grid.odd_axis`) where it has one, and along z where its planes are
+    independent images.
 
     Raises:
         UsageError: the recipe asks for slices across independent images, or for boxes of them, or another axis differs
@@ -271,19 +270,11 @@ def choose_axes(recipe: Recipe, volumes: Sequence[Labelled]) -> str:
         return wanted
     if independent:
         return "z"
-    odd = {axis: volume for volume in volumes if (axis := _odd_axis(volume))}
+    odd = {axis: volume for volume in volumes if (axis := volume.grid.odd_axis(volume.shape))}
     if len(odd) > 1:
         told = " and ".join(f"along {axis} in {volume.grid.source}" for axis, volume in sorted(odd.items()))
         raise UsageError("data.axes", f"voxels or extent differ {told}", "Set data.axes, or turn the volumes alike.")
     return next(iter(odd), "zyx")
-
-
-def _odd_axis(volume: Labelled) -> str:
-    """Return the one axis of a volume that does not look like the others, an empty string where all are alike."""
-    if not volume.grid.isotropic:
-        return "zyx"[volume.grid.odd_axis]
-    depth, *plane = volume.shape
-    return "z" if depth < _THIN and 2 * depth < min(plane) else ""
 
 
 def _describe(groups: Sequence[Group], axes: str) -> str:

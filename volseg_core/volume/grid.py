@@ -17,6 +17,7 @@ Spacing = tuple[float, float, float]
 
 PIECE = 1 << 22
 """Voxels that whole-volume passes look at together: their temporaries stay below some 32 MB."""
+_FEW_PLANES = 48
 CHUNK = 64
 """Edge of the chunks of arrays that are written, where the format has any."""
 _DEFAULT_AXES = {2: "yx", 3: "zyx", 4: "czyx"}
@@ -40,12 +41,17 @@ class Grid:
         """Whether the coarsest spacing is at most twice the finest (unknown spacing counts as isotropic)."""
         return self.spacing is None or max(self.spacing) <= 2 * min(self.spacing)
 
-    @property
-    def odd_axis(self) -> int:
-        """The axis whose spacing differs most from the others', by ratio: the coarse one of thick sections."""
-        sizes = self.spacing or (1.0, 1.0, 1.0)
-        fine, middle, coarse = sorted(sizes)
-        return sizes.index(coarse if coarse / middle >= middle / fine else fine)
+    def odd_axis(self, shape: Sequence[int]) -> str:
+        """Return the one axis of a volume (Z, Y, X) that looks unlike the others, an empty string where all are alike.
+
+        It is the one whose spacing differs most by ratio, where that is by more than a factor of two: that across thick
+        sections. Else it is z where planes are few: under 48, and under half of the others' extent.
+        """
+        if self.spacing is not None and not self.isotropic:
+            fine, middle, coarse = sorted(self.spacing)
+            return "zyx"[self.spacing.index(coarse if coarse / middle >= middle / fine else fine)]
+        depth, *plane = shape
+        return "z" if depth < _FEW_PLANES and 2 * depth < min(plane) else ""
 
     @property
     def metres(self) -> Spacing | None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SLICES, BOXES = 2, 3
 """Dimensions of the windows of networks that look at slices, and of 3D ones."""
 BLENDS = ("gaussian", "constant", "crop")
+_ROUNDING = 1e-9
+"""Above that of a product: an overlap of 0.9 leaves 2 of 20 voxels, not 1.9999999999999996."""
 
 
 def padded_size(size: int, divisor: int, minimum: int = 1) -> int:
@@ -97,6 +99,11 @@ def reflected(array: np.ndarray[Any, Any], box: Sequence[slice]) -> np.ndarray[A
     return array
 
 
+def step_between(window: int, overlap: float) -> int:
+    """Return how many voxels windows lie apart that overlap by a share, at least 1."""
+    return max(1, int(window * (1 - overlap) + _ROUNDING))
+
+
 @dataclass(frozen=True)
 class Tiling:
     """Cover a box of ``shape`` with windows of shape ``window`` that overlap by the share ``overlap``.
@@ -129,8 +136,7 @@ class Tiling:
     def starts(self, axis: int) -> list[int]:
         """Return where windows start along ``axis``."""
         size, window = self.shape[axis], self.window[axis]
-        step = max(1, int(window * (1 - self.overlap)))
-        count = -(-(size - window) // step) + 1
+        count = -(-(size - window) // step_between(window, self.overlap)) + 1
         return [round(index * (size - window) / max(1, count - 1)) for index in range(count)]
 
     def boxes(self) -> list[tuple[slice, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from volseg_core.data.cover import step_between
+from volseg_core.volume.windows import step_between
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
